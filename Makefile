@@ -1,0 +1,45 @@
+.DEFAULT_GOAL := help
+PY ?= python3
+BIN := .venv/bin
+LOCK := .venv/.installed
+
+.PHONY: help setup run test check bench soak record-history lock
+
+help:  ## Show what can be done
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+setup: $(LOCK)  ## Make the virtualenv with everything in it
+
+$(LOCK): requirements.txt pyproject.toml
+	$(PY) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+run: setup  ## Run everything on this machine: Postgres, Temporal, worker, API
+	$(BIN)/tertulia up
+
+test: setup  ## Run every test
+	$(BIN)/pytest
+
+check: setup  ## What CI runs: format, lint, layers, types, tests with coverage
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/pytest --cov --cov-report=term:skip-covered
+
+bench: setup  ## Measure, and write docs/performance.md
+	$(BIN)/python -m benchmarks
+
+soak: setup  ## The longest proofs
+	$(BIN)/pytest -m soak
+
+record-history: setup  ## Record the histories that tests/replay replays
+	$(BIN)/python -m tests.replay.record
+
+lock: setup  ## Resolve the dependencies anew
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" --extra embedded --group dev pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" pyproject.toml -o deploy/requirements.txt

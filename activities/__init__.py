@@ -1,0 +1,1 @@
+"""One attempt at one side effect each. Ports arrive in the constructor; Temporal owns every retry."""

@@ -1,0 +1,229 @@
+"""One attempt at one provider: ask, stream, and leave evidence of it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from temporalio import activity
+
+from tertulia.domain import prompts
+from tertulia.domain.completions import Completion, CompletionRequest, TextDelta
+from tertulia.domain.conversation import Payload
+from tertulia.domain.errors import FailureClass, ProviderFailure, Unavailable
+from tertulia.domain.events import Ask, Purpose
+from tertulia.domain.ids import DefinitionHash, ProviderName, SessionId
+from tertulia.domain.turns import AttemptKey, AttemptOutcome, Delta
+from tertulia.ports import Attempts, Completer, Deltas, PinnedDefinitions, Transcripts
+
+# A cancellation reaches the call with a heartbeat, so this bounds how long a cancelled call goes on.
+HEARTBEAT_S = 1.0
+# Streamed text is shown in pieces of this length of time: short enough to look fluent, long enough to be few.
+FLUSH_S = 0.05
+# Attempts at one provider never reach this, so attempts at a later one always have a higher number.
+_ATTEMPTS_PER_PROVIDER = 100
+
+
+class ProviderCall(Payload):
+    """What to ask of whom, by reference.
+
+    Attributes:
+        ask_number: Which question of the turn, from 1.
+        position: The provider's place in the order in which they are asked, from 0.
+    """
+
+    session_id: SessionId
+    turn: int
+    ask_number: int
+    position: int
+    provider: ProviderName
+    timeout_s: float
+    ask: Ask
+    definition_hash: DefinitionHash
+
+
+class ProviderAnswer(Payload):
+    """What a provider wrote."""
+
+    text: str
+    model: str
+
+
+@dataclass
+class _Progress:
+    """How far an attempt has come."""
+
+    started: float = field(default_factory=time.monotonic)
+    first_text: float | None = None
+
+    def outcome(self, failure: ProviderFailure | None, completion: Completion | None) -> AttemptOutcome:
+        return AttemptOutcome(
+            failure=failure.failure if failure else None,
+            status=failure.status if failure else None,
+            detail=failure.detail if failure else "",
+            latency_ms=(time.monotonic() - self.started) * 1000,
+            ttft_ms=None if self.first_text is None else (self.first_text - self.started) * 1000,
+            **({} if completion is None else _reported(completion)),
+        )
+
+
+def _reported(completion: Completion) -> dict[str, object]:
+    return {
+        "model": completion.model,
+        "request_id": completion.request_id,
+        "usage": completion.usage,
+        "cost_usd": completion.charged_usd,
+    }
+
+
+class ProviderCalls:
+    """Asks providers."""
+
+    def __init__(
+        self,
+        completers: Mapping[ProviderName, Completer],
+        transcripts: Transcripts,
+        definitions: PinnedDefinitions,
+        attempts: Attempts,
+        deltas: Deltas,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._completers = completers
+        self._transcripts = transcripts
+        self._definitions = definitions
+        self._attempts = attempts
+        self._deltas = deltas
+        self._now = now
+
+    @activity.defn
+    async def call_provider(self, call: ProviderCall) -> ProviderAnswer:
+        """Make one attempt.
+
+        Raises:
+            ProviderFailure: The attempt failed; its class says what may be tried next.
+        """
+        attempt = activity.info().attempt
+        key = AttemptKey(
+            session_id=call.session_id,
+            turn=call.turn,
+            ask=call.ask_number,
+            provider=call.provider,
+            attempt=attempt,
+        )
+        request, _ = await asyncio.gather(self._request(call), self._attempts.start(key, self._now()))
+        progress = _Progress()
+        async with _heartbeats(), self._show(call, attempt) as show:
+            try:
+                async with asyncio.timeout(call.timeout_s):
+                    completion = await self._complete(call.provider, request, progress, show)
+            except (ProviderFailure, TimeoutError, asyncio.CancelledError) as error:
+                failure = _as_failure(error)
+                await self._attempts.finish(key, progress.outcome(failure, None), self._now())
+                if failure is error or isinstance(error, asyncio.CancelledError):
+                    raise
+                raise failure from error
+        await self._attempts.finish(key, progress.outcome(None, completion), self._now())
+        return ProviderAnswer(text=completion.text, model=completion.model)
+
+    async def _request(self, call: ProviderCall) -> CompletionRequest:
+        definition = await self._definitions.pinned(call.definition_hash)
+        window = await self._transcripts.window(call.session_id, up_to_turn=call.turn, limit=definition.window)
+        return prompts.completion_request(definition, call.ask, window)
+
+    async def _complete(
+        self, provider: ProviderName, request: CompletionRequest, progress: _Progress, show: Callable[[str], None]
+    ) -> Completion:
+        async for item in self._completers[provider].stream(request):
+            match item:
+                case TextDelta():
+                    progress.first_text = progress.first_text or time.monotonic()
+                    show(item.text)
+                case Completion():
+                    return item
+        raise ProviderFailure(FailureClass.TRUNCATED, "the answer ended without a completion")
+
+    @asynccontextmanager
+    async def _show(self, call: ProviderCall, attempt: int) -> AsyncIterator[Callable[[str], None]]:
+        """Stream what a person will read into the side channel; anything else is not shown."""
+        if call.ask.purpose is not Purpose.REPLY:
+            yield lambda _text: None
+            return
+        number = call.position * _ATTEMPTS_PER_PROVIDER + attempt
+        shown = _Show(self._deltas, call.session_id, call.turn, number)
+        flushing = asyncio.create_task(shown.flush_until_finished())
+        try:
+            yield shown.add
+        finally:
+            shown.finish()
+            await flushing
+
+
+class _Show:
+    """Collects text and appends it to the side channel: the first piece at once, later ones in batches.
+
+    What is still pending at the end is not appended: the whole reply arrives with the end of the turn.
+    """
+
+    def __init__(self, deltas: Deltas, session_id: SessionId, turn: int, attempt: int) -> None:
+        self._deltas = deltas
+        self._session_id = session_id
+        self._turn = turn
+        self._attempt = attempt
+        self._offset = 0
+        self._pending: list[str] = []
+        self._arrived = asyncio.Event()
+        self._finished = asyncio.Event()
+
+    def add(self, text: str) -> None:
+        self._pending.append(text)
+        self._arrived.set()
+
+    def finish(self) -> None:
+        self._finished.set()
+        self._arrived.set()
+
+    async def flush_until_finished(self) -> None:
+        while True:
+            await self._arrived.wait()
+            if self._finished.is_set():
+                return
+            self._arrived.clear()
+            try:
+                await self._deltas.append(self._session_id, self._take())
+            except Unavailable:
+                return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._finished.wait(), FLUSH_S)
+
+    def _take(self) -> Delta:
+        text = "".join(self._pending)
+        self._pending.clear()
+        piece = Delta(turn=self._turn, attempt=self._attempt, offset=self._offset, text=text)
+        self._offset += len(text)
+        return piece
+
+
+@asynccontextmanager
+async def _heartbeats() -> AsyncIterator[None]:
+    async def beat() -> None:
+        while True:
+            activity.heartbeat()
+            await asyncio.sleep(HEARTBEAT_S)
+
+    beating = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        beating.cancel()
+
+
+def _as_failure(error: ProviderFailure | TimeoutError | asyncio.CancelledError) -> ProviderFailure:
+    match error:
+        case ProviderFailure():
+            return error
+        case TimeoutError():
+            return ProviderFailure(FailureClass.TIMEOUT, "the attempt took too long")
+        case _:
+            return ProviderFailure(FailureClass.CANCELLED, "stopped before it ended")

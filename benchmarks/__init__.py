@@ -1,0 +1,1 @@
+"""What a turn costs, measured against a floor in the same run; `make bench` writes docs/performance.md."""

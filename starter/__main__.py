@@ -1,0 +1,5 @@
+"""`python -m starter` is `tertulia`."""
+
+from starter.cli import main
+
+main()

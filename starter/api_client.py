@@ -1,0 +1,155 @@
+"""A client of the HTTP API for the command line."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+from httpx_sse import EventSource, ServerSentEvent
+from pydantic import TypeAdapter
+
+from tertulia.api.problems import Problem
+from tertulia.api.views import Messages, Receipt, SessionDetail, SessionList, SessionSummary, TurnReply
+from tertulia.domain.conversation import Message, Opened
+from tertulia.domain.errors import TertuliaError, Unavailable
+from tertulia.domain.ids import MessageId, SessionId
+from tertulia.domain.turns import TurnRecord
+
+# Longer than the API lets a request wait for its reply, and than its pings are apart.
+_TIMEOUT = httpx.Timeout(90, connect=5)
+_LOOK_AGAIN_SECONDS = 1.0
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_turn_reply = TypeAdapter(TurnReply)
+
+
+class ApiRefusal(TertuliaError):
+    """Raised when the API answers with a problem; `problem` is what it said."""
+
+    code = "api_refusal"
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(f"{problem.title}: {problem.detail}")
+        self.problem = problem
+
+
+class ApiClient:
+    """Calls the API. Every method raises ApiRefusal where it refuses, and Unavailable where nothing answers."""
+
+    def __init__(self, http: httpx.Client) -> None:
+        self._http = http
+
+    def start(self, opening: Mapping[str, Any]) -> Opened:
+        """Start a session; `opening` is the call's body."""
+        return Opened.model_validate_json(self._call("POST", "/v1/sessions", json=opening).content)
+
+    def session(self, session_id: SessionId, *, live: bool = False) -> SessionDetail:
+        """Read a session."""
+        answer = self._call("GET", f"/v1/sessions/{session_id}", params={"live": live})
+        return SessionDetail.model_validate_json(answer.content)
+
+    def sessions(self, *, limit: int, **where: str | None) -> Iterator[SessionSummary]:
+        """Read up to `limit` sessions, newest first, page by page."""
+        query: dict[str, Any] = {name: value for name, value in where.items() if value is not None}
+        while limit > 0:
+            page_size = min(limit, 200)
+            answer = self._call("GET", "/v1/sessions", params={**query, "limit": page_size})
+            page = SessionList.model_validate_json(answer.content)
+            yield from page.sessions
+            limit -= page_size
+            if page.next is None:
+                return
+            query["cursor"] = page.next
+
+    def last_messages(self, session_id: SessionId, count: int) -> tuple[Message, ...]:
+        """Read the newest messages of a transcript, oldest first."""
+        answer = self._call("GET", f"/v1/sessions/{session_id}/messages", params={"last": count})
+        return Messages.model_validate_json(answer.content).messages
+
+    def turn(self, session_id: SessionId, turn: int) -> TurnRecord:
+        """Read a turn's evidence."""
+        answer = self._call("GET", f"/v1/sessions/{session_id}/turns/{turn}")
+        return TurnRecord.model_validate_json(answer.content)
+
+    def send(self, session_id: SessionId, text: str, message_id: MessageId) -> TurnReply:
+        """Send a message and wait for its outcome, however long that takes."""
+        body = {"text": text, "message_id": message_id}
+        answer = self._call("POST", f"/v1/sessions/{session_id}/messages", json=body)
+        if answer.status_code != httpx.codes.ACCEPTED:
+            return _turn_reply.validate_json(answer.content)
+        return self._look_until_done(session_id, message_id)
+
+    def stream(self, session_id: SessionId, text: str, message_id: MessageId) -> Iterator[ServerSentEvent]:
+        """Send a message and yield the events of its turn, up to and with the one that ends it."""
+        with self._opened(
+            "POST",
+            f"/v1/sessions/{session_id}/messages",
+            json={"text": text, "message_id": message_id},
+            headers={"Accept": "text/event-stream"},
+        ) as answer:
+            for event in EventSource(answer).iter_sse():
+                if event.event == "problem":
+                    raise ApiRefusal(Problem.model_validate_json(event.data))
+                yield event
+
+    def close(self, session_id: SessionId, reason: str) -> None:
+        """Close a session."""
+        self._call("DELETE", f"/v1/sessions/{session_id}", params={"reason": reason})
+
+    def export(self, session_id: SessionId, file_format: str) -> Iterator[bytes]:
+        """Yield a transcript's file piece by piece."""
+        path = f"/v1/sessions/{session_id}/export"
+        with self._opened("GET", path, params={"format": file_format}) as answer:
+            yield from answer.iter_bytes()
+
+    def readiness(self) -> Mapping[str, str]:
+        """Read which parts the API can reach."""
+        try:
+            parts: Mapping[str, str] = self._call("GET", "/readyz").json()["parts"]
+        except ApiRefusal as refusal:
+            return refusal.problem.parts or {}
+        return parts
+
+    def _look_until_done(self, session_id: SessionId, message_id: MessageId) -> TurnReply:
+        while True:
+            answer = self._call("GET", f"/v1/sessions/{session_id}/messages/{message_id}")
+            receipt = Receipt.model_validate_json(answer.content)
+            if receipt.reply is not None:
+                return receipt.reply
+            time.sleep(_LOOK_AGAIN_SECONDS)
+
+    def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
+        with self._opened(method, path, **request) as answer:
+            answer.read()
+        return answer
+
+    @contextmanager
+    def _opened(self, method: str, path: str, **request: Any) -> Iterator[httpx.Response]:
+        try:
+            with self._http.stream(method, path, **request) as answer:
+                if answer.is_error:
+                    answer.read()
+                    raise _refusal(answer)
+                yield answer
+        except httpx.ConnectError as error:
+            raise Unavailable(
+                f"the API at {self._http.base_url}", "nothing listens there; start it with `make run`"
+            ) from error
+        except httpx.TransportError as error:
+            raise Unavailable(f"the API at {self._http.base_url}", "the connection was lost") from error
+
+
+@contextmanager
+def open_api(url: str) -> Iterator[ApiClient]:
+    """Connect to the API at a URL."""
+    # A proxy of the environment knows nothing of this machine.
+    local = httpx.URL(url).host in _LOOPBACK
+    with httpx.Client(base_url=url, timeout=_TIMEOUT, trust_env=not local) as http:
+        yield ApiClient(http)
+
+
+def _refusal(answer: httpx.Response) -> TertuliaError:
+    if "problem+json" not in answer.headers.get("content-type", ""):
+        return Unavailable(f"the API at {answer.url}", f"something else answers there (status {answer.status_code})")
+    problem = Problem.model_validate_json(answer.content)
+    return Unavailable("the engine", problem.detail) if problem.code == "unavailable" else ApiRefusal(problem)

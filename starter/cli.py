@@ -1,0 +1,183 @@
+"""The command line: `tertulia`, or `python -m starter`."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import structlog
+import typer
+
+from starter import session_commands
+from starter.api_client import open_api
+from starter.chat import chat as talk
+from starter.chat import screen
+from starter.options import API_URL, ApiUrl
+from tertulia.config import Settings, load_settings
+from tertulia.domain.conversation import NextAction
+from tertulia.domain.errors import InvalidInput, TertuliaError
+from tertulia.domain.ids import SessionId
+
+_FAILED = 1
+_MISUSED = 2
+_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="tertulia",
+    help="Durable conversations on Temporal.",
+    no_args_is_help=True,
+    add_completion=False,
+    # Tracebacks with local variables would show keys.
+    pretty_exceptions_enable=False,
+)
+app.add_typer(session_commands.commands, name="sessions")
+
+
+@app.command()
+def up(
+    *,
+    host: Annotated[str | None, typer.Option(help="Where the API listens.  [TERTULIA_HOST]")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Its port.  [TERTULIA_PORT]")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(file_okay=False, help="Where everything is kept.  [TERTULIA_DATA_DIR]")
+    ] = None,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,
+) -> None:
+    """Run everything on this machine: Postgres, Temporal, a worker and the API."""
+    from starter.up import up as run
+
+    settings = _settings(TERTULIA_HOST=host, TERTULIA_PORT=port, TERTULIA_DATA_DIR=data_dir)
+    raise typer.Exit(asyncio.run(run(settings, open_browser=not no_open)))
+
+
+@app.command()
+def worker() -> None:
+    """Run a worker; it needs DATABASE_URL and TEMPORAL_ADDRESS."""
+    from worker import run_worker
+
+    _run_until_stopped(run_worker(_settings()))
+
+
+@app.command()
+def serve(
+    *,
+    host: Annotated[str | None, typer.Option(help="Where to listen.  [TERTULIA_HOST]")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="On which port.  [TERTULIA_PORT]")] = None,
+) -> None:
+    """Serve the API; it needs DATABASE_URL and TEMPORAL_ADDRESS."""
+    from starter.serve import serve as run
+
+    _run_until_stopped(run(_settings(TERTULIA_HOST=host, TERTULIA_PORT=port)))
+
+
+@app.command()
+def chat(
+    *,
+    definition: Annotated[str, typer.Option(help="Which application to talk to.")] = "recruiting",
+    session: Annotated[str | None, typer.Option(help="Go on with this session.")] = None,
+    user: Annotated[str, typer.Option(help="Who talks.", envvar="USER", show_envvar=False)] = "terminal",
+    url: ApiUrl = API_URL,
+) -> None:
+    """Chat in the terminal. With a pipe each line is a message, and each reply goes to standard output."""
+    with open_api(url) as api:
+        if session is None:
+            opened = api.start({"definition": definition, "user_id": user, "channel": "terminal"})
+            talk(api, screen(), opened.session_id, opened.messages, opened.next_action)
+        else:
+            detail = api.session(SessionId(session))
+            said = api.last_messages(detail.session_id, _SHOWN_ON_RETURN)
+            talk(api, screen(), detail.session_id, said, detail.next_action or NextAction(kind="talk"))
+
+
+@app.command()
+def doctor(url: ApiUrl = API_URL) -> None:
+    """Tell what can be reached, and what to do about what can't."""
+    from starter.doctor import examine
+
+    findings = asyncio.run(examine(url))
+    for finding in findings:
+        typer.echo(finding)
+    raise typer.Exit(_FAILED if any(not finding.ok for finding in findings) else 0)
+
+
+_SHOWN_ON_RETURN = 20
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and end the process.
+
+    The interpreter's own way out is not taken: one in ten processes in which the Temporal client's threads have run
+    crashes on it (github.com/temporalio/sdk-python/issues/300).
+    """
+    code = _run(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        # Whoever read our output may have left.
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        app(arguments, prog_name="tertulia")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else _FAILED
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except TertuliaError as error:
+        typer.echo(f"tertulia: {error}", err=True)
+        return _FAILED
+    except BrokenPipeError:
+        return _FAILED
+    except BaseException:  # noqa: BLE001 the process's edge
+        traceback.print_exc()
+        return _FAILED
+    return 0
+
+
+def _settings(**overrides: object) -> Settings:
+    """Read the settings; options of the command line win over the environment. All problems are told at once."""
+    given = {name: str(value) for name, value in overrides.items() if value is not None}
+    try:
+        settings = load_settings({**os.environ, **given})
+    except InvalidInput as error:
+        typer.echo(f"These settings can't be used:\n{error}", err=True)
+        raise typer.Exit(_MISUSED) from error
+    _configure_logs(settings.log_level)
+    return settings
+
+
+def _configure_logs(level: str) -> None:
+    """Log to standard error: for people on a terminal, JSON elsewhere."""
+    for_people = sys.stderr.isatty()
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.dev.ConsoleRenderer() if for_people else structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logging.basicConfig(level=level.upper(), stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+
+
+def _run_until_stopped(part: Coroutine[Any, Any, None]) -> None:
+    """Run a part until Ctrl-C or SIGTERM, and let it end in order."""
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(_stoppable(part))
+
+
+async def _stoppable(part: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.ensure_future(part)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    await task

@@ -1,0 +1,14 @@
+"""Options that several commands share."""
+
+from typing import Annotated
+
+import typer
+
+from tertulia.domain.ids import SessionId
+
+ApiUrl = Annotated[
+    str, typer.Option("--url", envvar="TERTULIA_URL", help="Where the API listens.", rich_help_panel="Connection")
+]
+API_URL = "http://127.0.0.1:8080"
+AsJson = Annotated[bool, typer.Option("--json", help="For machines: one JSON document a line.")]
+SessionArgument = Annotated[SessionId, typer.Argument(metavar="SESSION", help="The session's id.")]

@@ -1,0 +1,60 @@
+"""Composition root of the API: settings → pool, adapters, client → app → server."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from temporalio.client import Client
+
+from starter.http_server import listen, serve_app
+from starter.sessions import TemporalSessions
+from tertulia.api.app import create_app
+from tertulia.api.ports import ApiPorts
+from tertulia.config import Settings
+from tertulia.storage.definition_files import DefinitionFiles
+from tertulia.storage.deltas import PostgresDeltas
+from tertulia.storage.health import PostgresHealthRecords
+from tertulia.storage.migrations import migrate
+from tertulia.storage.pool import Pool, open_pool
+from tertulia.storage.sessions import PostgresSessionRecords
+from tertulia.storage.transcripts import PostgresTranscripts
+from tertulia.temporal import connect
+
+
+async def serve(settings: Settings, *, ready: asyncio.Event | None = None) -> None:
+    """Serve the API until cancelled; requests under way may end first.
+
+    Args:
+        ready: Set as soon as connections are taken.
+
+    Raises:
+        InvalidInput: A setting is missing.
+        CannotStart: The port is taken.
+        Unavailable: Postgres or Temporal can't be reached.
+    """
+    dsn = settings.require_database_url()
+    listener = listen(settings.host, settings.port)
+    await migrate(dsn)
+    async with open_pool(dsn) as pool, PostgresDeltas(pool, dsn) as deltas:
+        client = await connect(settings.temporal_address, settings.temporal_namespace)
+        ports = ApiPorts(
+            sessions=TemporalSessions(client, turns_per_run=settings.turns_per_run),
+            records=PostgresSessionRecords(pool),
+            transcripts=PostgresTranscripts(pool),
+            deltas=deltas,
+            definitions=DefinitionFiles(settings.definitions_dir),
+            health=PostgresHealthRecords(pool),
+            parts=_parts(pool, client),
+        )
+        await serve_app(create_app(ports), listener, ready=ready)
+
+
+def _parts(pool: Pool, client: Client) -> Mapping[str, Callable[[], Awaitable[None]]]:
+    async def postgres() -> None:
+        async with pool.connection() as connection:
+            await connection.execute("SELECT 1")
+
+    async def temporal() -> None:
+        if not await client.service_client.check_health():
+            raise ConnectionError("Temporal is not serving")
+
+    return {"postgres": postgres, "temporal": temporal}

@@ -1,0 +1,165 @@
+"""`tertulia sessions …`: what operators do from a shell."""
+
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from starter.api_client import open_api
+from starter.options import API_URL, ApiUrl, AsJson, SessionArgument
+from tertulia.api.export import Format
+from tertulia.api.ids import new_id
+from tertulia.api.views import SessionDetail, SessionSummary
+from tertulia.domain.conversation import Message, SessionStatus
+from tertulia.domain.ids import MessageId
+from tertulia.domain.turns import AttemptRecord, TurnRecord
+
+commands = typer.Typer(no_args_is_help=True, help="List, read and close sessions; send to them.")
+
+# Without a terminal nothing is cut off.
+_PIPED_WIDTH = 400
+
+
+@commands.command("list")
+def list_sessions(
+    *,
+    state: Annotated[str | None, typer.Option(help="Only in this state.")] = None,
+    status: Annotated[SessionStatus | None, typer.Option(help="Only open or closed ones.")] = None,
+    definition: Annotated[str | None, typer.Option(help="Only of this application.")] = None,
+    channel: Annotated[str | None, typer.Option(help="Only of this channel.")] = None,
+    user: Annotated[str | None, typer.Option(help="Only of this person.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    as_json: AsJson = False,
+    url: ApiUrl = API_URL,
+) -> None:
+    """List sessions, newest first."""
+    with open_api(url) as api:
+        found = api.sessions(
+            limit=limit, state=state, status=status, definition=definition, channel=channel, user_id=user
+        )
+        if as_json:
+            for session in found:
+                typer.echo(session.model_dump_json())
+        else:
+            _console().print(_table(list(found)))
+
+
+@commands.command()
+def show(
+    session: SessionArgument,
+    *,
+    last: Annotated[int, typer.Option(min=1, max=500, help="How many messages, and of how many turns.")] = 50,
+    as_json: AsJson = False,
+    url: ApiUrl = API_URL,
+) -> None:
+    """Show a session: where it stands, its transcript, and who was asked in each turn."""
+    with open_api(url) as api:
+        detail = api.session(session)
+        messages = api.last_messages(session, last)
+        turns = [api.turn(session, turn) for turn in sorted({message.turn for message in messages} - {0})]
+    if as_json:
+        typer.echo(detail.model_dump_json(exclude={"live"}))
+        for line in (*messages, *turns):
+            typer.echo(line.model_dump_json())
+    else:
+        _print_session(_console(), detail, messages, {turn.turn: turn for turn in turns})
+
+
+@commands.command()
+def send(
+    session: SessionArgument,
+    text: Annotated[str, typer.Argument(help="What the person says.")],
+    *,
+    message_id: Annotated[str | None, typer.Option(help="Sent twice under one id, it counts once.")] = None,
+    as_json: AsJson = False,
+    url: ApiUrl = API_URL,
+) -> None:
+    """Send a message and print the reply."""
+    with open_api(url) as api:
+        reply = api.send(session, text, MessageId(message_id or new_id()))
+    typer.echo(reply.model_dump_json() if as_json else reply.reply)
+
+
+@commands.command()
+def close(
+    session: SessionArgument,
+    *,
+    reason: Annotated[str, typer.Option(help="Kept with the session.")] = "closed from the command line",
+    url: ApiUrl = API_URL,
+) -> None:
+    """Close a session; its transcript stays."""
+    with open_api(url) as api:
+        api.close(session, reason)
+
+
+@commands.command()
+def export(
+    session: SessionArgument,
+    *,
+    file_format: Annotated[Format, typer.Option("--format", help="json, csv or txt.")] = Format.TXT,
+    output: Annotated[Path | None, typer.Option(dir_okay=False, help="A file instead of standard output.")] = None,
+    url: ApiUrl = API_URL,
+) -> None:
+    """Export a whole transcript."""
+    with open_api(url) as api:
+        pieces = api.export(session, file_format)
+        # Nothing is overwritten before the API has agreed.
+        first = next(pieces, b"")
+        with output.open("wb") if output else nullcontext(sys.stdout.buffer) as file:
+            file.write(first)
+            file.writelines(pieces)
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+
+
+def _table(sessions: list[SessionSummary]) -> Table:
+    table = Table("session", "state", "status", "turns", "definition", "channel", "user", "last change", box=None)
+    for each in sessions:
+        changed = f"{each.updated_at:%Y-%m-%d %H:%M:%S}"
+        cells = (each.session_id, each.state, each.status, str(each.turn), each.definition, each.channel, each.user_id)
+        table.add_row(*map(Text, cells), changed)
+    return table
+
+
+def _print_session(
+    console: Console, detail: SessionDetail, messages: tuple[Message, ...], turns: dict[int, TurnRecord]
+) -> None:
+    console.print(Text(f"{detail.session_id} · {detail.definition} · {detail.state} · {detail.status}", style="bold"))
+    console.print(Text(f"user {detail.user_id} · channel {detail.channel} · {detail.turn} turns"))
+    for slot, value in detail.slots.items():
+        console.print(Text(f"  {slot}: {value}"))
+    for position, message in enumerate(messages):
+        console.print(Text(f"[{message.created_at:%Y-%m-%d %H:%M:%S}] {message.role}: {message.text}"))
+        ends_turn = position + 1 == len(messages) or messages[position + 1].turn != message.turn
+        if ends_turn and message.turn in turns:
+            for line in evidence(turns[message.turn]):
+                console.print(Text(f"    {line}", style="dim"))
+
+
+def evidence(turn: TurnRecord) -> list[str]:
+    """Tell in lines who was asked in a turn, who wasn't, and what came of it."""
+    lines = [f"turn {turn.turn} · {turn.status} · {turn.state_before} → {turn.state_after}"]
+    lines += [f"passed over: {passed.provider} ({passed.reason})" for passed in turn.passed_over]
+    lines += [_attempt(attempt) for attempt in turn.attempts]
+    return lines
+
+
+def _attempt(attempt: AttemptRecord) -> str:
+    asked = f"{attempt.key.provider}, attempt {attempt.key.attempt}"
+    outcome = attempt.outcome
+    if outcome is None:
+        return f"{asked}: no outcome yet"
+    if outcome.failure is not None:
+        return f"{asked}: {outcome.failure} after {outcome.latency_ms:.0f} ms ({outcome.detail})"
+    usage = outcome.usage
+    tokens_in = usage.input_uncached + usage.input_cached + usage.input_cache_write
+    tokens_out = usage.output_visible + usage.output_reasoning
+    cost = "" if outcome.cost_usd is None else f", ${outcome.cost_usd}"
+    return f"{asked}: answered in {outcome.latency_ms:.0f} ms, {tokens_in} → {tokens_out} tokens{cost}"

@@ -1,0 +1,121 @@
+"""The typed client of sessions: implements `ports.Sessions` over Temporal."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from temporalio.client import (
+    Client,
+    RPCError,
+    RPCTimeoutOrCancelledError,
+    WithStartWorkflowOperation,
+    WorkflowExecutionStatus,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+    WorkflowUpdateStage,
+)
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.service import RPCStatusCode
+
+from activities.errors import from_application_error
+from tertulia.domain.conversation import (
+    Close,
+    IncomingMessage,
+    Opened,
+    OpenSession,
+    Reply,
+    SessionView,
+    TransitionTo,
+)
+from tertulia.domain.errors import NotFound, SessionClosed, Unavailable
+from tertulia.domain.ids import TASK_QUEUE, MessageId, SessionId, workflow_id
+from workflows.carried import TURNS_PER_RUN, SessionInput, SessionResult
+from workflows.session import Session
+
+
+class TemporalSessions:
+    """Talks to session workflows.
+
+    Args:
+        task_queue: Where the workers listen.
+        turns_per_run: Turns after which a session continues as a new run of its workflow.
+    """
+
+    def __init__(self, client: Client, *, task_queue: str = TASK_QUEUE, turns_per_run: int = TURNS_PER_RUN) -> None:
+        self._client = client
+        self._task_queue = task_queue
+        self._turns_per_run = turns_per_run
+
+    async def open(self, session_id: SessionId, opening: OpenSession) -> Opened:
+        start = WithStartWorkflowOperation(
+            Session.run,
+            SessionInput(**opening.model_dump(), turns_per_run=self._turns_per_run),
+            id=workflow_id(session_id),
+            task_queue=self._task_queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            static_summary=f"{opening.definition} · {opening.channel}",
+        )
+        async with self._translated(session_id):
+            return await self._client.execute_update_with_start_workflow(Session.open, start_workflow_operation=start)
+
+    async def send(self, session_id: SessionId, message: IncomingMessage) -> Reply:
+        async with self._translated(session_id):
+            return await self._handle(session_id).execute_update(Session.send, message, id=message.message_id)
+
+    async def submit(self, session_id: SessionId, message: IncomingMessage) -> MessageId:
+        async with self._translated(session_id):
+            update = await self._handle(session_id).start_update(
+                Session.send, message, id=message.message_id, wait_for_stage=WorkflowUpdateStage.ACCEPTED
+            )
+        return MessageId(message.message_id or update.id)
+
+    async def view(self, session_id: SessionId) -> SessionView:
+        async with self._translated(session_id):
+            return await self._handle(session_id).query(Session.state)
+
+    async def cancel_turn(self, session_id: SessionId) -> bool:
+        async with self._translated(session_id):
+            return await self._handle(session_id).execute_update(Session.cancel_turn)
+
+    async def transition(self, session_id: SessionId, to: TransitionTo) -> SessionView:
+        async with self._translated(session_id):
+            return await self._handle(session_id).execute_update(Session.transition, to)
+
+    async def close(self, session_id: SessionId, close: Close) -> None:
+        async with self._translated(session_id):
+            await self._handle(session_id).execute_update(Session.close, close)
+
+    def _handle(self, session_id: SessionId) -> WorkflowHandle[Session, SessionResult]:
+        return self._client.get_workflow_handle_for(Session.run, workflow_id(session_id))
+
+    @asynccontextmanager
+    async def _translated(self, session_id: SessionId) -> AsyncIterator[None]:
+        """Turn what Temporal raises into the product's own errors."""
+        try:
+            yield
+        except (WorkflowUpdateFailedError, WorkflowQueryFailedError) as error:
+            cause = error.__cause__
+            ours = from_application_error(cause) if isinstance(cause, ApplicationError) else None
+            if ours is None:
+                raise
+            raise ours from error
+        except WorkflowAlreadyStartedError as error:
+            raise SessionClosed("the session is closed; start another one") from error
+        except (RPCTimeoutOrCancelledError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
+            raise Unavailable("Temporal", "no answer in time") from error
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                raise await self._gone(session_id) from error
+            raise Unavailable("Temporal", error.status.name.lower()) from error
+
+    async def _gone(self, session_id: SessionId) -> NotFound | SessionClosed:
+        try:
+            description = await self._handle(session_id).describe()
+        except RPCError:
+            return NotFound("session", session_id)
+        if description.status is WorkflowExecutionStatus.RUNNING:
+            return NotFound("session", session_id)
+        return SessionClosed("the session is closed; start another one")

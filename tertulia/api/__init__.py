@@ -1,0 +1,1 @@
+"""The HTTP API: `app.create_app(ports)` gives an ASGI application."""

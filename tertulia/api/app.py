@@ -1,0 +1,73 @@
+"""The HTTP API, put together."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from fastapi_offline import FastAPIOffline
+
+from tertulia.api import export, messages, operations, problems, sessions
+from tertulia.api.edge import Edge
+from tertulia.api.ports import ApiPorts
+
+_DESCRIPTION = """\
+Chats that run for days and lose nothing. A session is started for a person and an application (a *definition*); every
+message is a *turn* with one reply.
+
+* Every call that creates something can be repeated under an id of your choice (a field of the body, or the header
+  `Idempotency-Key`): nothing is done twice.
+* A refusal is `application/problem+json` (RFC 9457) with a stable `code`; its `type` leads to what to do about it.
+* Reads come from storage, so that they work while the engine is down.
+"""
+_TAGS = [
+    {"name": "sessions", "description": "Start, read, list, move, close"},
+    {"name": "messages", "description": "Send in three ways; transcript, evidence, export"},
+    {"name": "users", "description": "By person"},
+    {"name": "operations", "description": "Health, and what is on offer"},
+]
+
+
+def create_app(ports: ApiPorts) -> FastAPI:
+    """Make the ASGI application.
+
+    Args:
+        ports: What it talks to; the caller opens and closes it.
+    """
+    app: FastAPI = FastAPIOffline(
+        title="Tertulia",
+        version="1",
+        description=_DESCRIPTION,
+        openapi_tags=_TAGS,
+        openapi_url="/openapi.json",
+        redoc_url=None,
+        static_url="/docs/static",
+        generate_unique_id_function=_operation_id,
+    )
+    app.state.ports = ports
+    for part in (sessions, messages, export, operations):
+        app.include_router(part.router)
+    problems.install(app)
+    app.add_middleware(Edge, max_body_bytes=ports.max_body_bytes)
+    # FastAPI's own way to extend the description, https://fastapi.tiangolo.com/how-to/extending-openapi/
+    app.openapi = lambda: _described(app)  # type: ignore[method-assign]
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        schema = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            tags=app.openapi_tags,
+            routes=app.routes,
+        )
+        problem = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schema["components"]["schemas"] |= problem.pop("$defs") | {"Problem": problem}
+        app.openapi_schema = schema
+    return app.openapi_schema

@@ -1,0 +1,150 @@
+"""Messages: the three ways to send, receipts, the transcript and the evidence of turns."""
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query
+from sse_starlette import EventSourceResponse
+from starlette.responses import JSONResponse, Response
+
+from tertulia.api import turn_stream
+from tertulia.api.ids import new_id
+from tertulia.api.inputs import (
+    MAX_NUMBER,
+    MessageInPath,
+    PageOfMessages,
+    SendMessage,
+    SessionInPath,
+    TurnInPath,
+    chosen_id,
+)
+from tertulia.api.ports import ApiPorts, Ports
+from tertulia.api.problems import documented
+from tertulia.api.sessions import stored_session
+from tertulia.api.views import Messages, Receipt, TurnReply
+from tertulia.api.waiting import within
+from tertulia.domain.conversation import IncomingMessage, SessionView
+from tertulia.domain.errors import InvalidInput, NotFound, SessionClosed
+from tertulia.domain.ids import MessageId, SessionId
+from tertulia.domain.turns import TurnRecord
+
+router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["messages"])
+
+_SENT: dict[int | str, dict[str, Any]] = {
+    200: {
+        "model": TurnReply,
+        "description": "The reply, or with `Accept: text/event-stream` the turn as it happens",
+        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": turn_stream.EXAMPLE}},
+    },
+    202: {"model": Receipt, "description": "Durably taken; `Location` is where the outcome can be looked up"},
+}
+
+
+@router.post(
+    "/messages",
+    responses={**_SENT, **documented("not_found", "session_closed", "turn_in_progress", "too_many_waiting")},
+)
+async def send_message(
+    session_id: SessionInPath,
+    body: SendMessage,
+    ports: Ports,
+    accept: Annotated[str, Header(description="`text/event-stream` for the turn as it happens")] = "",
+    prefer: Annotated[str, Header(description="`respond-async` for a receipt at once, `wait=<seconds>`")] = "",
+    idempotency_key: Annotated[str | None, Header(description="The message's id, chosen by the client")] = None,
+) -> Response:
+    """Send a message, and wait for the reply; or take a receipt at once; or follow the turn as it happens.
+
+    With an id of the client's choice the call can be repeated: it gets the outcome of the first one. A client that
+    goes away loses nothing, since the turn does not depend on it. A reply that takes longer than the client's patience,
+    or than most proxies', is answered with a receipt.
+    """
+    message_id = MessageId(chosen_id(body.message_id, idempotency_key) or new_id())
+    message = IncomingMessage(text=body.text, message_id=message_id)
+    if "text/event-stream" in accept.lower():
+        return EventSourceResponse(turn_stream.turn_events(ports, session_id, message_id, message))
+    patience = _patience(prefer, ports.reply_wait)
+    if not patience:
+        return await _receipt(ports, session_id, message_id, message)
+    try:
+        reply = await within(patience, ports.sessions.send(session_id, message))
+    except TimeoutError:
+        return await _receipt(ports, session_id, message_id, message)
+    return JSONResponse(TurnReply.of(reply, session_id, message_id).model_dump(mode="json"))
+
+
+@router.get("/messages", responses=documented("not_found"))
+async def list_messages(session_id: SessionInPath, query: Annotated[PageOfMessages, Query()], ports: Ports) -> Messages:
+    """Read the transcript piece by piece, oldest first."""
+    if query.last is None:
+        found = await ports.transcripts.messages(session_id, after=query.after, limit=query.limit + 1)
+    elif query.after:
+        raise InvalidInput("can't be given together with `after`", field="query.last")
+    else:
+        found = await ports.transcripts.window(session_id, up_to_turn=MAX_NUMBER, limit=query.last)
+    if not found:
+        await stored_session(ports, session_id)
+    piece = tuple(found if query.last else found[: query.limit])
+    return Messages(messages=piece, next=piece[-1].seq if len(piece) < len(found) else None)
+
+
+@router.get("/messages/{message_id}", responses=documented("not_found"))
+async def read_receipt(session_id: SessionInPath, message_id: MessageInPath, ports: Ports) -> Receipt:
+    """Look up what became of a message; possible for as long as its session is stored."""
+    turn = await ports.transcripts.turn_of(session_id, message_id)
+    if turn is None:
+        return await _not_begun(ports, session_id, message_id)
+    return Receipt.of(turn, message_id)
+
+
+@router.get("/turns/{turn}", responses=documented("not_found"))
+async def read_turn(session_id: SessionInPath, turn: TurnInPath, ports: Ports) -> TurnRecord:
+    """Read a turn with its evidence: who was asked, who was passed over and why, latency, tokens, cost."""
+    record = await ports.transcripts.turn(session_id, turn)
+    if record is None:
+        await stored_session(ports, session_id)
+        raise NotFound("turn", str(turn))
+    return record
+
+
+def _patience(prefer: str, most: timedelta) -> timedelta:
+    """Read how long a client wants to wait from its header `Prefer` (RFC 7240)."""
+    preferences = [preference.strip().lower() for preference in prefer.split(",")]
+    for preference in preferences:
+        name, _, seconds = (part.strip() for part in preference.partition("="))
+        if name == "wait" and seconds.isdecimal():
+            return min(timedelta(seconds=min(int(seconds[:6]), 86_400)), most)
+    return timedelta(0) if "respond-async" in preferences else most
+
+
+async def _receipt(
+    ports: ApiPorts, session_id: SessionId, message_id: MessageId, message: IncomingMessage
+) -> JSONResponse:
+    """Answer with a receipt, once the message is durably taken; one that has been is not taken twice."""
+    await ports.taken(ports.sessions.submit(session_id, message))
+    return JSONResponse(
+        Receipt(session_id=session_id, message_id=message_id).model_dump(mode="json"),
+        status_code=202,
+        headers={
+            "Location": f"/v1/sessions/{session_id}/messages/{message_id}",
+            "Preference-Applied": "respond-async",
+        },
+    )
+
+
+async def _not_begun(ports: ApiPorts, session_id: SessionId, message_id: MessageId) -> Receipt:
+    """Tell a message that waits for its turn from one that never was."""
+    if await _is_waiting(ports, session_id):
+        return Receipt(session_id=session_id, message_id=message_id)
+    # Its turn may have begun and ended between the two looks.
+    turn = await ports.transcripts.turn_of(session_id, message_id)
+    if turn is None:
+        raise NotFound("message", message_id)
+    return Receipt.of(turn, message_id)
+
+
+async def _is_waiting(ports: ApiPorts, session_id: SessionId) -> bool:
+    try:
+        view: SessionView = await ports.taken(ports.sessions.view(session_id))
+    except SessionClosed:
+        return False
+    return view.waiting > 0 or view.running is not None

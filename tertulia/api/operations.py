@@ -1,0 +1,70 @@
+"""What operators and their tools ask: is it alive, is it ready, what is on offer, how are the providers."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+from fastapi import APIRouter
+from starlette.responses import JSONResponse, Response
+
+from tertulia.api import problems
+from tertulia.api.ports import Ports
+from tertulia.api.views import DefinitionList, DefinitionSummary, ProblemKind, ProviderHealthList, Readiness
+from tertulia.domain.errors import NotFound
+
+router = APIRouter(tags=["operations"])
+log = structlog.get_logger("tertulia.api")
+
+# A load balancer asks every few seconds and wants to know by then.
+CHECK_SECONDS = 3
+
+
+@router.get("/v1/definitions", responses=problems.documented())
+async def list_definitions(ports: Ports) -> DefinitionList:
+    """List the applications on offer."""
+    found = [ports.definitions.get(name) for name in sorted(ports.definitions.names())]
+    return DefinitionList(definitions=[DefinitionSummary(name=each.name, title=each.title) for each in found])
+
+
+@router.get("/v1/providers/status", responses=problems.documented())
+async def read_provider_status(ports: Ports) -> ProviderHealthList:
+    """Read the stored health of the providers that have been checked, by name."""
+    found = await ports.health.read()
+    return ProviderHealthList(providers=[found[name] for name in sorted(found)])
+
+
+@router.get("/healthz")
+async def check_alive() -> dict[str, str]:
+    """Tell that the process is alive, whatever else may be down."""
+    return {"status": "alive"}
+
+
+@router.get("/readyz", response_model=Readiness, responses=problems.documented())
+async def check_ready(ports: Ports) -> Response:
+    """Tell whether every part that the API needs can be reached."""
+    states = await asyncio.gather(*(_state(name, check) for name, check in ports.parts.items()))
+    parts = dict(zip(ports.parts, states, strict=True))
+    missing = [name for name, state in parts.items() if state != "ok"]
+    if missing:
+        detail = f"can't be reached: {', '.join(missing)}"
+        return problems.response(problems.problem("unavailable", detail, parts=parts))
+    return JSONResponse({"status": "ready", "parts": parts})
+
+
+@router.get("/problems/{code}", responses=problems.documented("not_found"))
+async def explain_problem(code: str) -> ProblemKind:
+    """Explain a kind of problem, and what to do about it."""
+    if code not in problems.KINDS:
+        raise NotFound("kind of problem", code)
+    kind = problems.KINDS[code]
+    return ProblemKind(code=code, status=kind.status, title=kind.title, advice=kind.advice)
+
+
+async def _state(name: str, check: Callable[[], Awaitable[None]]) -> str:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            await check()
+    except Exception as error:  # noqa: BLE001 whatever a check raises, it means the same
+        log.warning("not_ready", part=name, error=type(error).__name__)
+        return "unreachable"
+    return "ok"

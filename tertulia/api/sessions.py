@@ -1,0 +1,130 @@
+"""Sessions: start, read, list, move, stop, close."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Response
+
+from tertulia.api.ids import new_id
+from tertulia.api.inputs import (
+    ChangeState,
+    CloseSession,
+    FindSessions,
+    PageOfSessions,
+    PersonInPath,
+    SessionInPath,
+    StartSession,
+    chosen_id,
+)
+from tertulia.api.ports import ApiPorts, Ports
+from tertulia.api.problems import documented
+from tertulia.api.views import SessionDetail, SessionList, TurnCancelled
+from tertulia.domain.conversation import Close, Opened, SessionView, TransitionTo
+from tertulia.domain.errors import InvalidInput, NotFound, Refused, SessionClosed
+from tertulia.domain.ids import DefinitionName, SessionId
+from tertulia.domain.turns import SessionFilter, SessionRecord
+
+router = APIRouter(prefix="/v1", tags=["sessions"])
+
+
+@router.post("/sessions", status_code=201, responses=documented("refused", "session_closed"))
+async def start_session(
+    body: StartSession,
+    ports: Ports,
+    response: Response,
+    idempotency_key: Annotated[str | None, Header(description="The session's id, chosen by the client")] = None,
+) -> Opened:
+    """Start a session; the answer has the greeting.
+
+    With an id of the client's choice the call can be repeated: it finds the session that the first one started.
+    """
+    chosen = chosen_id(body.session_id, idempotency_key)
+    session_id = SessionId(chosen or new_id())
+    _must_be_on_offer(ports, DefinitionName(body.definition))
+    opened = await ports.taken(ports.sessions.open(session_id, body.opening()))
+    if chosen:
+        await _must_be_the_same(ports, session_id, body)
+    response.headers["Location"] = f"/v1/sessions/{session_id}"
+    return opened
+
+
+@router.get("/sessions", responses=documented())
+async def list_sessions(query: Annotated[FindSessions, Query()], ports: Ports) -> SessionList:
+    """List sessions, newest first."""
+    where = SessionFilter.model_validate(query.model_dump(exclude={"cursor", "limit"}))
+    return SessionList.of(await ports.records.find(where, cursor=query.cursor, limit=query.limit))
+
+
+@router.get("/users/{user_id}/sessions", tags=["users"], responses=documented())
+async def list_sessions_of_user(
+    user_id: PersonInPath, query: Annotated[PageOfSessions, Query()], ports: Ports
+) -> SessionList:
+    """List the sessions of one person, newest first; empty for a person never seen."""
+    page = await ports.records.find(SessionFilter(user_id=user_id), cursor=query.cursor, limit=query.limit)
+    return SessionList.of(page)
+
+
+@router.get("/sessions/{session_id}", responses=documented("not_found"))
+async def read_session(
+    session_id: SessionInPath,
+    ports: Ports,
+    live: Annotated[bool, Query(description="Ask the running workflow as well")] = False,
+) -> SessionDetail:
+    """Read a session as stored after its last turn; `live` adds what its workflow says of itself."""
+    record = await stored_session(ports, session_id)
+    view = await _live(ports, session_id) if live else None
+    return SessionDetail(**dict(record), live=view)
+
+
+@router.put("/sessions/{session_id}/state", responses=documented("not_found", "session_closed", "transition_refused"))
+async def change_state(session_id: SessionInPath, body: ChangeState, ports: Ports) -> SessionView:
+    """Move a session by hand, along a transition of its definition."""
+    to = TransitionTo(state=body.state, reason=body.reason)
+    return await ports.taken(ports.sessions.transition(session_id, to))
+
+
+@router.post("/sessions/{session_id}/cancel-turn", responses=documented("not_found", "session_closed"))
+async def cancel_turn(session_id: SessionInPath, ports: Ports) -> TurnCancelled:
+    """Stop the running turn, if one runs; the session stays open."""
+    return TurnCancelled(cancelled=await ports.taken(ports.sessions.cancel_turn(session_id)))
+
+
+@router.delete("/sessions/{session_id}", status_code=204, responses=documented("not_found"))
+async def close_session(session_id: SessionInPath, query: Annotated[CloseSession, Query()], ports: Ports) -> None:
+    """Close a session. Its transcript stays; a session that has ended already stays as it is."""
+    try:
+        await ports.taken(ports.sessions.close(session_id, Close(reason=query.reason)))
+    except SessionClosed:
+        return
+
+
+async def stored_session(ports: ApiPorts, session_id: SessionId) -> SessionRecord:
+    """Read a session.
+
+    Raises:
+        NotFound: There is none.
+    """
+    record = await ports.records.get(session_id)
+    if record is None:
+        raise NotFound("session", session_id)
+    return record
+
+
+async def _live(ports: ApiPorts, session_id: SessionId) -> SessionView | None:
+    try:
+        return await ports.taken(ports.sessions.view(session_id))
+    except (NotFound, SessionClosed):
+        return None
+
+
+def _must_be_on_offer(ports: ApiPorts, name: DefinitionName) -> None:
+    try:
+        ports.definitions.get(name)
+    except NotFound as error:
+        on_offer = ", ".join(sorted(ports.definitions.names()))
+        raise InvalidInput(f"there is no such definition; on offer: {on_offer}", field="body.definition") from error
+
+
+async def _must_be_the_same(ports: ApiPorts, session_id: SessionId, body: StartSession) -> None:
+    record = await ports.records.get(session_id)
+    if record is not None and (record.user_id, record.definition) != (body.user_id, body.definition):
+        raise Refused("another session has this id already")

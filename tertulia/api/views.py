@@ -1,0 +1,183 @@
+"""What clients get, where it is not a value of the domain as it stands."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from tertulia.domain.conversation import (
+    Message,
+    NextAction,
+    Owner,
+    Reply,
+    SessionStatus,
+    SessionView,
+    TurnStatus,
+)
+from tertulia.domain.health import ProviderHealth
+from tertulia.domain.ids import MessageId, SessionId
+from tertulia.domain.turns import Page, SessionRecord, TurnRecord
+
+
+class View(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class TurnReply(View):
+    """The outcome of a message.
+
+    Attributes:
+        turn: Counted from 1.
+        status: How the turn ended; after `failed` the same words may be sent again under a new id.
+        reply: What the person reads.
+        provider: Who answered; null where no provider was needed.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "session_id": "0197f3c2a1b4c8d2e6f00a1b2c3d4e5f",
+                    "message_id": "m-1",
+                    "turn": 1,
+                    "status": "answered",
+                    "reply": "Nice to meet you, Ada. Which e-mail address may we use?",
+                    "state": "onboarding",
+                    "next_action": {"kind": "answer", "slot": "email", "type": "email", "choices": []},
+                    "provider": None,
+                }
+            ]
+        }
+    )
+
+    session_id: SessionId
+    message_id: MessageId
+    turn: int
+    status: TurnStatus
+    reply: str
+    state: str
+    next_action: NextAction
+    provider: str | None
+
+    @classmethod
+    def of(cls, reply: Reply, session_id: SessionId, message_id: MessageId) -> "TurnReply":
+        """View the outcome of a message; a duplicate's is that of the first."""
+        return cls(
+            session_id=session_id,
+            message_id=message_id,
+            reply=reply.text,
+            **reply.model_dump(include={"turn", "status", "state", "next_action", "provider"}),
+        )
+
+
+class Receipt(View):
+    """Where a message stands that the session has durably taken.
+
+    Attributes:
+        status: `pending` while it waits for its turn, `running`, or how its turn ended.
+        turn: Null while it waits.
+        reply: Null until its turn has ended.
+    """
+
+    session_id: SessionId
+    message_id: MessageId
+    status: Literal["pending", "running"] | TurnStatus = "pending"
+    turn: int | None = None
+    reply: TurnReply | None = None
+
+    @classmethod
+    def of(cls, turn: TurnRecord, message_id: MessageId) -> "Receipt":
+        """View the turn of a message."""
+        reply = turn.reply and TurnReply.of(turn.reply, turn.session_id, message_id)
+        return cls(session_id=turn.session_id, message_id=message_id, status=turn.status, turn=turn.turn, reply=reply)
+
+
+class Messages(View):
+    """A piece of a transcript, oldest first; `next` is the `after` of the piece behind it, null at the end."""
+
+    messages: tuple[Message, ...]
+    next: int | None = None
+
+
+class SessionSummary(View):
+    """A session as lists show it: without what the person told."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    session_id: SessionId
+    user_id: str
+    channel: str
+    role: str
+    definition: str
+    job_id: str | None
+    state: str
+    status: SessionStatus
+    owner: Owner
+    turn: int
+    closed_reason: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class SessionList(View):
+    """A page of sessions, newest first; `next` is the `cursor` of the page behind it, null at the end."""
+
+    sessions: tuple[SessionSummary, ...]
+    next: str | None = None
+
+    @classmethod
+    def of(cls, page: Page) -> "SessionList":
+        """View a page of stored sessions."""
+        return cls(sessions=tuple(SessionSummary.model_validate(found) for found in page.sessions), next=page.next)
+
+
+class SessionDetail(SessionRecord):
+    """A session as stored.
+
+    Attributes:
+        live: The running workflow's own view, where it was asked for and the session runs.
+    """
+
+    live: SessionView | None = None
+
+
+class TurnCancelled(View):
+    """Whether a turn was running, and so was stopped."""
+
+    cancelled: bool
+
+
+class DefinitionSummary(View):
+    """An application on offer."""
+
+    name: str
+    title: str
+
+
+class DefinitionList(View):
+    """The applications on offer."""
+
+    definitions: Sequence[DefinitionSummary]
+
+
+class ProviderHealthList(View):
+    """What is stored of the providers' health, by name."""
+
+    providers: Sequence[ProviderHealth]
+
+
+class Readiness(View):
+    """Every part that the API needs, and that it can be reached."""
+
+    status: Literal["ready"] = "ready"
+    parts: dict[str, Literal["ok"]]
+
+
+class ProblemKind(View):
+    """A kind of problem, explained."""
+
+    code: str
+    status: int
+    title: str
+    advice: str

@@ -1,0 +1,160 @@
+"""Every error the product raises on purpose.
+
+    TertuliaError
+    ├── InvalidInput         what was given can't be used; change it
+    │   └── DefinitionInvalid    an application's YAML; says file and line
+    ├── NotFound             no such session, turn, definition, …
+    ├── Refused              understood, but not allowed in this state
+    │   ├── SessionClosed        the session has ended; start another
+    │   ├── TurnInProgress       double-text policy `reject`; wait for the reply
+    │   ├── TooManyWaiting       the inbox is full; wait and send again
+    │   └── TransitionRefused    the state machine forbids it; carries the allowed ones
+    ├── Unavailable          a part we depend on can't be reached; try again later
+    ├── CannotStart          a server of this machine can't be started; says what to do
+    └── ProviderFailure      one attempt at one provider failed; carries its class
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from enum import StrEnum
+from typing import ClassVar
+
+
+class TertuliaError(Exception):
+    """Root of the tree. `code` is stable and machine-readable; the message is for people."""
+
+    code: ClassVar[str] = "error"
+
+
+class InvalidInput(TertuliaError):
+    """Raised where something given can't be used. The caller changes it and tries again."""
+
+    code = "invalid_input"
+
+    def __init__(self, problem: str, *, field: str | None = None) -> None:
+        super().__init__(f"{field}: {problem}" if field else problem)
+        self.problem = problem
+        self.field = field
+
+
+class DefinitionInvalid(InvalidInput):
+    """Raised by the loader of definitions; `places` names file, line and what to do about each problem."""
+
+    code = "definition_invalid"
+
+    def __init__(self, places: Sequence[str]) -> None:
+        super().__init__("\n".join(places))
+        self.places = tuple(places)
+
+
+class NotFound(TertuliaError):
+    """Raised by reads and by sends to what does not exist."""
+
+    code = "not_found"
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"there is no {kind} {name!r}")
+        self.kind = kind
+        self.name = name
+
+
+class Refused(TertuliaError):
+    """Raised where a request is understood but the session's state does not allow it."""
+
+    code = "refused"
+
+
+class SessionClosed(Refused):
+    """Raised by a send to a session that has ended. Start another session."""
+
+    code = "session_closed"
+
+
+class TurnInProgress(Refused):
+    """Raised under the double-text policy `reject` while a turn runs. Wait for its reply."""
+
+    code = "turn_in_progress"
+
+
+class TooManyWaiting(Refused):
+    """Raised when the inbox of a session is full. Wait for replies, then send again."""
+
+    code = "too_many_waiting"
+
+
+class TransitionRefused(Refused):
+    """Raised when the definition has no such transition; `allowed` lists those it has."""
+
+    code = "transition_refused"
+
+    def __init__(self, reason: str, allowed: Sequence[str]) -> None:
+        super().__init__(reason)
+        self.allowed = tuple(allowed)
+
+
+class Unavailable(TertuliaError):
+    """Raised by adapters whose other side can't be reached. Nothing was lost; try again later."""
+
+    code = "unavailable"
+
+    def __init__(self, part: str, problem: str) -> None:
+        super().__init__(f"{part} is unavailable: {problem}")
+        self.part = part
+
+
+class CannotStart(TertuliaError):
+    """Raised by the embedded servers when this machine won't let one run. Nothing was lost; do what the message says."""
+
+    code = "cannot_start"
+
+    def __init__(self, part: str, problem: str) -> None:
+        super().__init__(f"{part} can't start: {problem}")
+        self.part = part
+        self.problem = problem
+
+
+class FailureClass(StrEnum):
+    """What kind of failure an attempt met. What follows from each stands in `domain/routing.py`."""
+
+    CONNECT = "connect"
+    TIMEOUT = "timeout"
+    SERVER = "server"
+    OVERLOADED = "overloaded"
+    TRUNCATED = "truncated"
+    MALFORMED = "malformed"
+    RATE_LIMIT = "rate_limit"
+    QUOTA = "quota"
+    BILLING = "billing"
+    AUTH = "auth"
+    CONTEXT_LENGTH = "context_length"
+    CONTENT_POLICY = "content_policy"
+    BAD_REQUEST = "bad_request"
+    CONFIG = "config"
+    CANCELLED = "cancelled"
+
+
+class ProviderFailure(TertuliaError):
+    """Raised by a Completer when its one attempt failed.
+
+    Attributes:
+        failure: The class that decides what is tried next.
+        status: The HTTP status, where there was one.
+        retry_after: How long the provider asked us to wait, where it did.
+        detail: The provider's words, shortened and without secrets.
+    """
+
+    code = "provider_failure"
+
+    def __init__(
+        self,
+        failure: FailureClass,
+        detail: str,
+        *,
+        status: int | None = None,
+        retry_after: timedelta | None = None,
+    ) -> None:
+        super().__init__(f"{failure}: {detail}")
+        self.failure = failure
+        self.detail = detail
+        self.status = status
+        self.retry_after = retry_after

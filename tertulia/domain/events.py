@@ -1,0 +1,125 @@
+"""What can happen to a conversation (events), and what the state machine wants done about it (effects)."""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tertulia.domain.errors import FailureClass
+
+
+class Value(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Purpose(StrEnum):
+    """Why a provider is asked."""
+
+    UNDERSTAND = "understand"  # turn what the person wrote into a slot's value (JSON, not shown)
+    REPLY = "reply"  # write what the person reads (streamed)
+
+
+class Ask(Value):
+    """A question to a provider, by reference: the texts are rendered where the call is made.
+
+    Attributes:
+        state: The definition's state in which it is asked.
+        slot: The slot to understand; None for a free reply.
+        variables: Values for the placeholders of the prompt.
+    """
+
+    purpose: Purpose
+    state: str
+    slot: str | None = None
+    variables: dict[str, str] = {}
+
+
+# --- events -------------------------------------------------------------------------------------------------------
+
+
+class SessionStarted(Value):
+    kind: Literal["session_started"] = "session_started"
+    context: dict[str, Any] = {}
+
+
+class PersonSaid(Value):
+    kind: Literal["person_said"] = "person_said"
+    text: str
+
+
+class ProviderAnswered(Value):
+    kind: Literal["provider_answered"] = "provider_answered"
+    ask: Ask
+    text: str
+
+
+class ProvidersFailed(Value):
+    """Nobody could answer: every provider in order was tried or passed over."""
+
+    kind: Literal["providers_failed"] = "providers_failed"
+    ask: Ask
+    failures: tuple[FailureClass, ...] = ()
+
+
+class ReminderDue(Value):
+    kind: Literal["reminder_due"] = "reminder_due"
+
+
+class SessionExpired(Value):
+    kind: Literal["session_expired"] = "session_expired"
+
+
+class TransitionRequested(Value):
+    kind: Literal["transition_requested"] = "transition_requested"
+    state: str
+    reason: str = ""
+
+
+Event = Annotated[
+    SessionStarted
+    | PersonSaid
+    | ProviderAnswered
+    | ProvidersFailed
+    | ReminderDue
+    | SessionExpired
+    | TransitionRequested,
+    Field(discriminator="kind"),
+]
+
+
+# --- effects ------------------------------------------------------------------------------------------------------
+
+
+class Say(Value):
+    """Show this to the person."""
+
+    kind: Literal["say"] = "say"
+    text: str
+
+
+class AskProvider(Value):
+    """Ask the providers, then come back with ProviderAnswered or ProvidersFailed. At most one, and the last effect."""
+
+    kind: Literal["ask_provider"] = "ask_provider"
+    ask: Ask
+
+
+class RejectTransition(Value):
+    """The requested transition is not in the definition; nothing has changed."""
+
+    kind: Literal["reject_transition"] = "reject_transition"
+    reason: str
+    allowed: tuple[str, ...]
+
+
+class EndSession(Value):
+    """The conversation is over; the session closes after this turn."""
+
+    kind: Literal["end_session"] = "end_session"
+    reason: str
+
+
+Effect = Annotated[
+    Say | AskProvider | RejectTransition | EndSession,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,133 @@
+"""The state machine: what follows from an event. Pure and total: no event is an error, nothing collected is lost."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import NamedTuple, assert_never
+
+from tertulia.domain.conversation import NextAction
+from tertulia.domain.definition import Definition
+from tertulia.domain.dialogue import Dialogue
+from tertulia.domain.events import (
+    Effect,
+    Event,
+    PersonSaid,
+    ProviderAnswered,
+    ProvidersFailed,
+    RejectTransition,
+    ReminderDue,
+    SessionExpired,
+    SessionStarted,
+    TransitionRequested,
+)
+from tertulia.domain.lifecycle import ERROR
+from tertulia.domain.machine_state import MachineState
+from tertulia.domain.slots import choices_of
+
+__all__ = ["Advanced", "MachineState", "advance", "allowed_transitions", "initial", "next_action", "still_to_ask"]
+
+
+class Advanced(NamedTuple):
+    """The state after an event, and what is to be done, in order."""
+
+    state: MachineState
+    effects: tuple[Effect, ...]
+
+
+def initial(definition: Definition) -> MachineState:
+    """Return the state before anything has happened; the first event is SessionStarted."""
+    return MachineState(state=definition.initial)
+
+
+def advance(definition: Definition, state: MachineState, event: Event, now: datetime) -> Advanced:
+    """Work out what follows from an event.
+
+    Args:
+        now: When the event happened, aware.
+
+    Returns:
+        The next state and the effects. Never raises: an event that does not fit changes nothing, or is answered by
+        RejectTransition. At most one effect is an AskProvider, and then it is the last.
+    """
+    dialogue = Dialogue(definition, state, now)
+    match event:
+        case SessionStarted() if state == initial(definition):
+            dialogue.start(event.context)
+        case SessionStarted():
+            pass
+        case PersonSaid():
+            dialogue.hear(event.text)
+        case ProviderAnswered() if event.ask == state.pending:
+            dialogue.take(event.ask, event.text)
+        case ProvidersFailed() if event.ask == state.pending:
+            dialogue.do_without(event.ask)
+        case ProviderAnswered() | ProvidersFailed():
+            pass  # An answer that nobody waits for any more.
+        case ReminderDue() if next_action(definition, state).kind != "none":
+            dialogue.remind()
+        case SessionExpired() if not state.ended:
+            dialogue.expire()
+        case ReminderDue() | SessionExpired():
+            pass
+        case TransitionRequested():
+            return _moved(definition, state, event.state, dialogue)
+        case _:
+            assert_never(event)
+    return Advanced(dialogue.state, tuple(dialogue.effects))
+
+
+def _moved(definition: Definition, state: MachineState, target: str, dialogue: Dialogue) -> Advanced:
+    allowed = allowed_transitions(definition, state)
+    if target not in allowed:
+        return Advanced(state, (RejectTransition(reason=_refusal(definition, state, target), allowed=allowed),))
+    if target == ERROR:
+        dialogue.suspend()
+    elif state.state == ERROR:
+        dialogue.resume()
+    else:
+        dialogue.go_to(target)
+    return Advanced(dialogue.state, tuple(dialogue.effects))
+
+
+def _refusal(definition: Definition, state: MachineState, target: str) -> str:
+    if target == state.state:
+        return f"the conversation is in {target!r} already"
+    if target not in definition.states:
+        return f"there is no state {target!r}"
+    return f"{target!r} may not follow {state.state!r}"
+
+
+def allowed_transitions(definition: Definition, state: MachineState) -> tuple[str, ...]:
+    """Name the states that the conversation may be moved to: `error` from anywhere, and from there back."""
+    if state.came_from is not None:
+        return (state.came_from,)
+    return (*definition.may_follow(state.state), ERROR)
+
+
+def next_action(definition: Definition, state: MachineState) -> NextAction:
+    """Say what is expected of the person."""
+    if state.ended:
+        return NextAction(kind="none")
+    if state.came_from is not None:
+        return NextAction(kind="retry")
+    if state.asking is None:
+        return NextAction(kind="talk" if definition.states[state.state].reply else "none")
+    slot = definition.slots[state.asking]
+    choices = tuple(choice.value for choice in choices_of(slot))
+    return NextAction(kind="answer", slot=state.asking, type=slot.type, choices=choices)
+
+
+def still_to_ask(definition: Definition, state: MachineState) -> tuple[str, ...]:
+    """Name the slots that are still to be asked for, in the order in which they will be."""
+    in_order = dict.fromkeys(slot for name in _walk(definition) for slot in definition.states[name].ask)
+    return tuple(slot for slot in in_order if state.lacks(slot))
+
+
+def _walk(definition: Definition) -> Iterator[str]:
+    """Name the states, each once, along their steps from the initial one."""
+    seen, ahead = set[str](), [definition.initial]
+    while ahead:
+        name = ahead.pop(0)
+        if name not in seen:
+            seen.add(name)
+            yield name
+            ahead += [step.to for step in definition.states[name].next]

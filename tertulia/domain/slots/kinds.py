@@ -1,0 +1,186 @@
+"""The kinds of slot that a definition can declare, and how an answer counts."""
+
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from tertulia.domain.compact import Compact
+
+
+class Criterion(Compact):
+    """How much an answer counts, and what a good one is. `scoring.py` says how it is used.
+
+    Attributes:
+        weight: Share of the score relative to the other weights, in [0, 1].
+        must_have: Without a fitting answer the whole screening fails.
+        best: For numbers, money and dates (days from the day of scoring): what is worth everything.
+        worst: What is worth nothing. Lower than `best`: more is better; higher: less is better.
+        worth: For choices: what each is worth, in [0, 1]; one that is not listed is worth nothing.
+        expected: For yes or no: the answer that is worth everything.
+    """
+
+    weight: float = Field(default=0.0, ge=0, le=1)
+    must_have: bool = False
+    best: float | None = None
+    worst: float | None = None
+    worth: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
+    expected: bool = True
+
+
+class _Slot(Compact):
+    """What all kinds have in common.
+
+    Attributes:
+        ask: The question.
+        label: What people call it, for corrections ("my notice period is …"); the slot's name where empty.
+        help: Said when somebody asks for help, or would rather not answer.
+        required: Asked until it is answered; otherwise it can be skipped, and is after three misunderstandings.
+        example: A good answer, for reprompts.
+        thanks: Said after an answer.
+        reprompts: Said after the first, second and every further answer that was not understood.
+        use_provider: Whether a provider may be asked to understand what the rules did not.
+        score: How the answer counts; None where it doesn't.
+    """
+
+    ask: str = Field(min_length=1)
+    label: str = ""
+    help: str = ""
+    required: bool = True
+    example: str = ""
+    thanks: str = ""
+    reprompts: tuple[str, ...] = Field(default=(), max_length=3)
+    use_provider: bool = False
+    score: Criterion | None = None
+
+
+class TextSlot(_Slot):
+    """Words as they were written. `pattern` is a regular expression that the whole text must match."""
+
+    type: Literal["text"]
+    min_length: int = Field(default=1, ge=1)
+    max_length: int = Field(default=1000, ge=1, le=4000)
+    pattern: str | None = None
+
+
+class NameSlot(_Slot):
+    """What a person is called."""
+
+    type: Literal["name"]
+
+
+class LocationSlot(_Slot):
+    """A place, as it was written."""
+
+    type: Literal["location"]
+
+
+class DocumentSlot(_Slot):
+    """A long text, such as a résumé. The transcript keeps it whole; the slot keeps its length and its beginning."""
+
+    type: Literal["document"]
+    min_length: int = Field(default=40, ge=1)
+
+
+class NumberSlot(_Slot):
+    """A number. With a unit of time ("days", "weeks", "months", "years") others are converted to it."""
+
+    type: Literal["number"]
+    unit: str = ""
+    min: float | None = None
+    max: float | None = None
+    integer: bool = False
+
+
+class MoneySlot(_Slot):
+    """An amount in the slot's currency, for each `per`."""
+
+    type: Literal["money"]
+    currency: str = Field(pattern=r"^[A-Z]{3}$")
+    per: Literal["month", "year"] | None = None
+    min: float | None = None
+    max: float | None = None
+
+
+class DateSlot(_Slot):
+    """A day. With `not_before`, one without a year lies ahead. Without `order`, 03/04/2026 is asked about again."""
+
+    type: Literal["date"]
+    order: Literal["DMY", "MDY", "YMD"] | None = None
+    not_before: Literal["today"] | date | None = None
+    not_after: Literal["today"] | date | None = None
+
+
+class BooleanSlot(_Slot):
+    """Yes or no."""
+
+    type: Literal["boolean"]
+
+
+class Choice(Compact):
+    """One of the answers on offer, and what else people call it."""
+
+    value: str = Field(min_length=1)
+    also: tuple[str, ...] = ()
+
+
+def _choice(given: Any) -> Any:
+    return {"value": given} if isinstance(given, str) else given
+
+
+Choices = Annotated[tuple[Annotated[Choice, BeforeValidator(_choice)], ...], Field(min_length=2, max_length=50)]
+
+
+class ChoiceSlot(_Slot):
+    """One of several."""
+
+    type: Literal["choice"]
+    choices: Choices
+
+
+class MultiChoiceSlot(_Slot):
+    """Any number of several, at least `min_choices`."""
+
+    type: Literal["multi_choice"]
+    choices: Choices
+    min_choices: int = Field(default=1, ge=0)
+
+
+class EmailSlot(_Slot):
+    """An e-mail address."""
+
+    type: Literal["email"]
+
+
+class PhoneSlot(_Slot):
+    """A phone number, kept in the international form (E.164). `region`: whose numbers need no country code."""
+
+    type: Literal["phone"]
+    region: str | None = Field(default=None, pattern=r"^[A-Z]{2}$")
+
+
+Slot = Annotated[
+    TextSlot
+    | NameSlot
+    | LocationSlot
+    | DocumentSlot
+    | NumberSlot
+    | MoneySlot
+    | DateSlot
+    | BooleanSlot
+    | ChoiceSlot
+    | MultiChoiceSlot
+    | EmailSlot
+    | PhoneSlot,
+    Field(discriminator="type"),
+]
+
+
+def choices_of(slot: Slot) -> tuple[Choice, ...]:
+    """Return what a slot offers to choose from; nothing for most kinds."""
+    return slot.choices if isinstance(slot, ChoiceSlot | MultiChoiceSlot) else ()
+
+
+def label_of(slot: Slot, name: str) -> str:
+    """Return what people call a slot."""
+    return slot.label or name.replace("_", " ")

@@ -1,0 +1,96 @@
+"""The wire of OpenAI's chat completions as a server speaks it, with the peculiarities of OpenRouter and Groq.
+
+The first part of the path chooses: `/openrouter/…`, `/groq/…`; anything else is plain.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tertulia.domain.completions import ChatMessage, CompletionRequest, Usage
+from tertulia.embedded.simulator.http import Request
+
+PRICE_PER_TOKEN_USD = 0.000001
+
+
+class ChatCompletions:
+    """One answer in the making."""
+
+    def __init__(self, request: Request, number: int) -> None:
+        body = request.json()
+        self.model = str(body.get("model", ""))
+        self.streams = body.get("stream") is True
+        self.asked = _asked(body)
+        self._provider = request.path.split("/")[1]
+        self._frame: dict[str, Any] = {"id": f"simulated-{number}", "created": 0, "model": self.model}
+        if self._provider == "openrouter":
+            self._frame["provider"] = "Simulator"
+
+    def comment(self) -> bytes:
+        """Write a sign of life."""
+        return b": OPENROUTER PROCESSING\n\n"
+
+    def piece(self, text: str) -> bytes:
+        """Write one piece of the answer."""
+        return self._chunk({"role": "assistant", "content": text})
+
+    def ending(self, finish: str, usage: Usage | None, *, done: bool) -> bytes:
+        """Write the finish, the usage where there is one, and the sentinel."""
+        events = [self._chunk({}, finish)]
+        if usage and self._provider == "groq":
+            events = [self._chunk({}, finish, x_groq={"id": self._frame["id"], "usage": self._usage(usage)})]
+        elif usage:
+            events.append(_event({**self._frame, "choices": [], "usage": self._usage(usage)}))
+        return b"".join(events) + (b"data: [DONE]\n\n" if done else b"")
+
+    def whole(self, text: str, finish: str, usage: Usage | None) -> dict[str, Any]:
+        """Write the answer to a request that does not ask for a stream."""
+        message = {"role": "assistant", "content": text}
+        choice = {"index": 0, "message": message, "finish_reason": finish}
+        reported = {"usage": self._usage(usage)} if usage else {}
+        return {**self._frame, "object": "chat.completion", "choices": [choice], **reported}
+
+    def malformed(self) -> bytes:
+        """Write a chunk whose JSON is broken."""
+        return b'data: {"choices": [{"delta": {"content": "\n\n'
+
+    def error(self, code: int | str, message: str) -> dict[str, Any]:
+        """Write the error object."""
+        return {"message": message, "type": "simulated", "code": code}
+
+    def error_event(self, code: int | str, message: str) -> bytes:
+        """Write an error inside the stream."""
+        choice = {"index": 0, "delta": {"content": ""}, "finish_reason": "error"}
+        return _event({**self._frame, "error": self.error(code, message), "choices": [choice]})
+
+    def _chunk(self, delta: Mapping[str, Any], finish: str | None = None, **extra: Any) -> bytes:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+        return _event({**self._frame, "object": "chat.completion.chunk", "choices": [choice], **extra})
+
+    def _usage(self, usage: Usage) -> dict[str, Any]:
+        prompt, completion = usage.input_uncached + usage.input_cached, usage.output_visible
+        reported: dict[str, Any] = {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": prompt + completion,
+            "prompt_tokens_details": {"cached_tokens": usage.input_cached},
+        }
+        if self._provider == "openrouter":
+            reported["cost"] = round((prompt + completion) * PRICE_PER_TOKEN_USD, 9)
+        return reported
+
+
+def _asked(body: Mapping[str, Any]) -> CompletionRequest:
+    messages = [message for message in body.get("messages") or [] if isinstance(message, dict)]
+    known = [
+        m for m in messages if m.get("role") in ("system", "user", "assistant") and isinstance(m.get("content"), str)
+    ]
+    wanted = body.get("response_format") or {}
+    return CompletionRequest(
+        messages=tuple(ChatMessage(role=m["role"], text=m["content"]) for m in known),
+        json_schema=(wanted.get("json_schema") or {}).get("schema") if wanted.get("type") == "json_schema" else None,
+    )
+
+
+def _event(value: Mapping[str, Any]) -> bytes:
+    return b"data: " + json.dumps(value).encode() + b"\n\n"

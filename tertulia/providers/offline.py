@@ -1,0 +1,44 @@
+"""The provider that needs no account and no network: it understands by rules, and says what it can't do."""
+
+import json
+import re
+from collections.abc import AsyncGenerator
+
+from tertulia.domain.completions import Completion, CompletionRequest, FinishReason, TextDelta, Usage
+from tertulia.domain.health import ProbeResult
+from tertulia.providers.reading import read
+
+MODEL = "offline"
+
+_WORD = re.compile(r"\s*\S+\s*")
+_QUESTION = (
+    "That is a good question, but I can't answer it: no AI provider is connected, "
+    "so all I can do is take you through the questions here."
+)
+_REMARK = "Thank you. No AI provider is connected, so all I can do is take you through the questions here."
+
+
+class Offline:
+    """A Completer that always answers, and the same to the same."""
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[TextDelta | Completion]:
+        """Yield the answer word by word; the last item is the Completion."""
+        text = answer(request)
+        words = _WORD.findall(text)
+        for word in words:
+            yield TextDelta(text=word)
+        prompt = sum(len(message.text.split()) for message in request.messages)
+        usage = Usage(input_uncached=prompt, output_visible=len(words), source="estimated")
+        yield Completion(text=text, finish=FinishReason.STOP, usage=usage, model=MODEL)
+
+    async def probe(self) -> ProbeResult:
+        """Tell that it is there; it always is."""
+        return ProbeResult(reachable=True, latency_ms=0.0, detail="needs no network")
+
+
+def answer(request: CompletionRequest) -> str:
+    """Answer by rules: JSON that fits the request's schema, or a sentence where it has none."""
+    said = next((message.text for message in reversed(request.messages) if message.role == "user"), "").strip()
+    if request.json_schema is None:
+        return _QUESTION if said.endswith("?") else _REMARK
+    return json.dumps(read(request.json_schema, said), ensure_ascii=False)

@@ -1,0 +1,268 @@
+"""The wire of OpenAI's chat completions, spoken by OpenRouter, Groq, Gemini's facade and most self-hosted servers."""
+
+import json
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+import httpx
+from pydantic import SecretStr
+
+from tertulia.domain.completions import Completion, CompletionRequest, FinishReason, TextDelta, Usage
+from tertulia.domain.errors import FailureClass, ProviderFailure
+from tertulia.domain.health import ProbeResult
+from tertulia.providers import attempt, calls, errors
+from tertulia.providers.attempt import Clocks, Stage
+from tertulia.providers.calls import Call
+from tertulia.providers.sse import JSONEvent, JSONEventDecoder
+from tertulia.providers.untrusted import items, mapping, number, string
+
+DialectName = Literal["openai", "openrouter", "gemini", "groq"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Dialect:
+    """How a provider departs from the common wire.
+
+    Attributes:
+        max_tokens: The field that bounds the answer.
+        streams_json: Whether an answer that follows a JSON schema can be streamed.
+        charges: Whether `usage.cost` is what the account was charged, USD.
+        probe_path: What a free probe asks for.
+    """
+
+    max_tokens: str = "max_tokens"
+    streams_json: bool = True
+    charges: bool = False
+    probe_path: Literal["/models", "/key"] = "/models"
+
+
+_DIALECTS: Mapping[DialectName, _Dialect] = {
+    "openai": _Dialect(),
+    "openrouter": _Dialect(charges=True, probe_path="/key"),
+    "gemini": _Dialect(),
+    "groq": _Dialect(max_tokens="max_completion_tokens", streams_json=False),
+}
+
+_FINISH = {
+    "stop": FinishReason.STOP,
+    "length": FinishReason.LENGTH,
+    "tool_calls": FinishReason.TOOL_CALLS,
+    "function_call": FinishReason.TOOL_CALLS,
+    "content_filter": FinishReason.CONTENT_FILTER,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAIConfig:
+    """How to reach one server.
+
+    Attributes:
+        base_url: Up to where `/chat/completions` goes, without a slash at the end.
+        api_key: None where the server needs none.
+        headers: Sent with every call (OpenRouter's attribution, say).
+    """
+
+    base_url: str
+    model: str
+    api_key: SecretStr | None = None
+    dialect: DialectName = "openai"
+    clocks: Clocks = field(default_factory=Clocks)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class OpenAIChat:
+    """A Completer. The client is shared and belongs to whoever opened it."""
+
+    def __init__(self, http: httpx.AsyncClient, config: OpenAIConfig) -> None:
+        self._http = http
+        self._config = config
+        self._dialect = _DIALECTS[config.dialect]
+        self._key = config.api_key.get_secret_value().strip() if config.api_key else ""
+
+    def stream(self, request: CompletionRequest) -> AsyncIterator[TextDelta | Completion]:
+        """Ask, and yield the text as it comes; the last item is the Completion.
+
+        Raises:
+            ProviderFailure: Whatever went wrong, with its class.
+        """
+        secrets = (self._key, *(message.text for message in request.messages))
+        body = json.dumps(_body(request, self._config.model, self._dialect)).encode()
+        call = Call("POST", f"{self._config.base_url}/chat/completions", self._headers(), body, secrets)
+        return attempt.stream(self._http, call, ChatAnswer(charges=self._dialect.charges), self._config.clocks)
+
+    async def probe(self) -> ProbeResult:
+        """Find out at no cost whether the provider can be reached with our key. Never raises."""
+        call = Call("GET", self._config.base_url + self._dialect.probe_path, self._headers(), secrets=(self._key,))
+        judge = _judge_key if self._dialect.probe_path == "/key" else self._judge_models
+        return await calls.probe(self._http, call, judge, connect_s=self._config.clocks.connect)
+
+    def _headers(self) -> dict[str, str]:
+        headers = {"content-type": "application/json", "accept": "text/event-stream", **self._config.headers}
+        # What is compressed can't be shown before the compressor has filled its block.
+        headers["accept-encoding"] = "identity"
+        return headers | {"authorization": f"Bearer {self._key}"} if self._key else headers
+
+    def _judge_models(self, body: object) -> tuple[bool, str]:
+        listed = {str(mapping(model).get("id")).removeprefix("models/") for model in items(mapping(body).get("data"))}
+        known = not listed or self._config.model.removeprefix("models/") in listed
+        return True, "" if known else f"the model {self._config.model} is not listed"
+
+
+def _judge_key(body: object) -> tuple[bool, str]:
+    remaining = mapping(mapping(body).get("data")).get("limit_remaining")
+    left = number(remaining)
+    if left is not None and left <= 0:
+        return False, "billing: the key's limit is used up"
+    return True, ""
+
+
+def _body(request: CompletionRequest, model: str, dialect: _Dialect) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": [{"role": message.role, "content": message.text} for message in request.messages],
+        dialect.max_tokens: request.max_tokens,
+    }
+    if request.temperature is not None:
+        body["temperature"] = request.temperature
+    if request.json_schema is not None:
+        body["response_format"] = {"type": "json_schema", "json_schema": _json_schema(request.json_schema)}
+    if request.json_schema is None or dialect.streams_json:
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+    return body
+
+
+def _json_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    # Strict decoding refuses schemas that leave room for more properties.
+    strict = schema.get("additionalProperties") is False
+    return {"name": "answer", "schema": schema, "strict": strict}
+
+
+class ChatAnswer:
+    """One answer on this wire, read off its bytes. A server that did not stream sends all of it as one chunk."""
+
+    def __init__(self, *, charges: bool = False) -> None:
+        self._charges = charges
+        self._events = JSONEventDecoder()
+        self._texts: list[str] = []
+        self._speaking = False
+        self._refused = False
+        self._finish: FinishReason | None = None
+        self._done = False
+        self._usage: Mapping[str, Any] | None = None
+        self._model = ""
+        self._id: str | None = None
+
+    @property
+    def stage(self) -> Stage:
+        """How far the answer has come."""
+        if self._done or (self._finish and self._usage):
+            return Stage.SETTLED
+        if self._finish:
+            return Stage.COMPLETE
+        return Stage.SPEAKING if self._speaking else Stage.SILENT
+
+    def feed(self, data: bytes) -> Iterator[str]:
+        """Take the next bytes; yield the pieces of content."""
+        return self._read_all(self._events.feed(data))
+
+    def end(self) -> Iterator[str]:
+        """Take the end of the bytes; yield the pieces of content that it completes."""
+        return self._read_all(self._events.end())
+
+    def completion(self) -> Completion:
+        """Return the whole answer.
+
+        Raises:
+            ProviderFailure: TRUNCATED without a terminal marker; CONTENT_POLICY where it was refused; MALFORMED where
+                it is empty.
+        """
+        if not self._finish and not self._done:
+            raise ProviderFailure(FailureClass.TRUNCATED, "the stream ended before the answer did")
+        finish = self._finish or FinishReason.STOP
+        text = "".join(self._texts)
+        if not text and (self._refused or finish is FinishReason.CONTENT_FILTER):
+            raise ProviderFailure(FailureClass.CONTENT_POLICY, "the provider refused to answer")
+        if not text:
+            raise ProviderFailure(FailureClass.MALFORMED, f"the answer is empty (it ended by {finish})")
+        usage = self._usage or {}
+        return Completion(
+            text=text,
+            finish=finish,
+            usage=_usage(usage),
+            model=self._model,
+            request_id=self._id,
+            charged_usd=_charge(usage.get("cost")) if self._charges else None,
+        )
+
+    def _read_all(self, events: Iterable[JSONEvent]) -> Iterator[str]:
+        for event in events:
+            if event.data is None:
+                self._done = True
+            elif not self._done:
+                yield from self._read(event.data)
+
+    def _read(self, chunk: Mapping[str, Any]) -> Iterator[str]:
+        choice = mapping(next(iter(items(chunk.get("choices"))), None))
+        _raise_error(chunk, choice)
+        self._model = string(chunk.get("model")) or self._model
+        self._id = string(chunk.get("id")) or self._id
+        self._usage = _usage_in(chunk) or self._usage
+        yield from self._read_delta(mapping(choice.get("delta") or choice.get("message")))
+        finish = choice.get("finish_reason")
+        if isinstance(finish, str) and finish:
+            # An unknown reason still says that the answer has ended.
+            self._finish = _FINISH.get(finish, FinishReason.STOP)
+
+    def _read_delta(self, delta: Mapping[str, Any]) -> Iterator[str]:
+        text = string(delta.get("content"))
+        self._refused = self._refused or bool(delta.get("refusal"))
+        if text:
+            self._texts.append(text)
+        if text or any(delta.get(kind) for kind in ("reasoning", "reasoning_content", "tool_calls", "refusal")):
+            self._speaking = True
+            yield text
+
+
+def _raise_error(chunk: Mapping[str, Any], choice: Mapping[str, Any]) -> None:
+    error = errors.error_in(chunk) or errors.error_in(mapping(chunk.get("x_groq"))) or errors.error_in(choice)
+    if error is None and choice.get("finish_reason") == "error":
+        error = {"message": "the provider ended the answer with an error"}
+    if error is not None:
+        raise errors.from_event(error, datetime.now(UTC))
+
+
+def _usage_in(chunk: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    usage = chunk.get("usage") or mapping(chunk.get("x_groq")).get("usage")
+    return usage if isinstance(usage, Mapping) else None
+
+
+def _usage(reported: Mapping[str, Any]) -> Usage:
+    if not reported:
+        return Usage()
+    prompt, completion = _count(reported, "prompt_tokens"), _count(reported, "completion_tokens")
+    details = mapping(reported.get("prompt_tokens_details"))
+    cached, written = _count(details, "cached_tokens"), _count(details, "cache_write_tokens")
+    # Gemini counts its thoughts in the total only; elsewhere this is the completion.
+    output = max(completion, _count(reported, "total_tokens") - prompt)
+    reasoning = _count(mapping(reported.get("completion_tokens_details")), "reasoning_tokens")
+    reasoning = min(max(reasoning, output - completion), output)
+    return Usage(
+        input_uncached=max(0, prompt - cached - written),
+        input_cached=cached,
+        input_cache_write=written,
+        output_visible=output - reasoning,
+        output_reasoning=reasoning,
+        source="reported",
+    )
+
+
+def _count(counts: Mapping[str, Any], name: str) -> int:
+    return max(0, int(number(counts.get(name)) or 0))
+
+
+def _charge(value: object) -> Decimal | None:
+    amount = number(value)
+    return amount if amount is not None and amount >= 0 else None

@@ -1,0 +1,43 @@
+"""Reading JSON whose shape nobody vouches for: what is not of the wanted kind counts as empty."""
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+# Nothing that we count or pay has more digits; a number that does could take minutes to convert.
+_MAX_MAGNITUDE = 30
+
+
+def parse(text: str | bytes) -> Any:
+    """Parse JSON; None where it is none. Numbers with a fraction become Decimal, so that money stays exact."""
+    try:
+        return json.loads(text, parse_float=Decimal)
+    except (ValueError, RecursionError):
+        return None
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """Return the value if it is an object, else an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def items(value: object) -> list[Any]:
+    """Return the value if it is an array, else an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def string(value: object) -> str:
+    """Return the value if it is a string, else an empty one."""
+    return value if isinstance(value, str) else ""
+
+
+def number(value: object) -> Decimal | None:
+    """Return the value if it is a finite number, or a string that spells one."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
+        return None
+    try:
+        parsed = Decimal(value)
+    except ArithmeticError:
+        return None
+    return parsed if parsed.is_finite() and abs(parsed.adjusted()) <= _MAX_MAGNITUDE else None

@@ -1,0 +1,255 @@
+"""What a session's workflow writes: its opening, and the beginning and the end of each turn.
+
+The workflow's history is the truth, and these tables follow it. After a crash a worker may do again what another one
+has done, and do it differently: messages that nobody had accepted can arrive in another order. So each call states how
+things stand from its turn on, and what stood there before is replaced. Two things keep an earlier call from undoing a
+later one. Each transaction begins with the update of the session's row: there the calls of a session queue, and one
+that its caller has given up never commits. And a worker that was frozen is known by its workflow's time: where others
+have gone past its turn meanwhile, their time is later.
+"""
+
+from collections.abc import Container, Mapping
+from typing import Any
+
+import structlog
+
+from tertulia.domain.conversation import Reply
+from tertulia.domain.definition import Definition
+from tertulia.domain.errors import NotFound, SessionClosed
+from tertulia.domain.ids import MessageId, SessionId
+from tertulia.domain.turns import BeginTurn, EndTurn, NewSession
+from tertulia.storage.listener import NOTIFY
+from tertulia.storage.pool import Connection, Pool
+
+log = structlog.get_logger(__name__)
+
+_PIN_DEFINITION = """
+INSERT INTO definitions (hash, name, content) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
+"""
+
+# Opened again before its first turn has ended, a session may have another definition.
+_OPEN_SESSION = """
+INSERT INTO sessions (session_id, tenant, user_id, channel, channel_user_id, role, definition, definition_hash, job_id,
+                      context, state, status, owner, turn, latest_turn, slots, created_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'open', 'bot', -1, -1, '{}', $12, $12)
+ON CONFLICT (session_id) DO UPDATE SET definition = $7, definition_hash = $8
+WHERE sessions.status = 'open'
+RETURNING session_id
+"""
+
+# In time is what goes on from where the session stands, what goes back from there at a later time than it was written,
+# and the same call again.
+_BEGIN_IN_SESSION = """
+UPDATE sessions SET latest_turn = $2, updated_at = coalesce($3, updated_at)
+WHERE session_id = $1
+  AND (latest_turn < $2 OR updated_at < coalesce($3::timestamptz, 'infinity') OR (latest_turn, updated_at) = ($2, $3))
+RETURNING session_id
+"""
+
+_ANSWERED_BEFORE = """
+SELECT messages.message_id, turns.reply
+FROM jsonb_to_recordset($3) AS given (message_id text)
+JOIN messages ON messages.session_id = $1 AND messages.message_id = given.message_id AND messages.turn < $2
+JOIN turns ON turns.session_id = $1 AND turns.turn = messages.turn AND turns.status <> 'running'
+"""
+
+# Messages go with their turns.
+_FORGET_FROM_TURN_ON = """
+WITH streamed AS (
+    DELETE FROM stream_deltas WHERE session_id = $1 AND turn >= $2
+)
+DELETE FROM turns WHERE session_id = $1 AND turn >= $2
+"""
+
+_INSERT_BEGUN = """
+WITH begun AS (
+    INSERT INTO turns (session_id, turn, status, message_ids, started_at)
+    VALUES ($1, $2, 'running', jsonb_path_query_array($4, '$[*].message_id'), coalesce($3, now()))
+)
+INSERT INTO messages (session_id, seq, turn, role, text, created_at, message_id)
+SELECT $1, seq, $2, role, text, created_at, message_id
+FROM jsonb_to_recordset($4) AS given (seq integer, role text, text text, created_at timestamptz, message_id text)
+"""
+
+_END_IN_SESSION = """
+UPDATE sessions
+SET state = $4, status = $5, owner = $6, turn = $2, latest_turn = $2, slots = $7, next_action = $8, closed_reason = $9,
+    updated_at = $3
+WHERE session_id = $1
+  AND (latest_turn < $2 OR updated_at < $3 OR (latest_turn, updated_at) = ($2, $3))
+RETURNING session_id
+"""
+
+# What follows the turn, what an earlier end of it has shown, and the streamed text that nobody reads any more.
+_CLEAR_FOR_END = """
+WITH streamed AS (
+    DELETE FROM stream_deltas WHERE session_id = $1 AND turn < $2
+), later AS (
+    DELETE FROM turns WHERE session_id = $1 AND turn > $2
+)
+DELETE FROM messages WHERE session_id = $1 AND turn = $2 AND NOT coalesce($3::jsonb ? message_id, false)
+"""
+
+_INSERT_ENDED = """
+WITH ended AS (
+    INSERT INTO turns (session_id, turn, status, message_ids, reply, state_before, state_after, passed_over, tried,
+                       started_at, ended_at)
+    VALUES ($1, $2, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+    ON CONFLICT (session_id, turn) DO UPDATE
+    SET status = $4, message_ids = $5, reply = $6, state_before = $7, state_after = $8, passed_over = $9, tried = $10,
+        started_at = $11, ended_at = $12
+)
+INSERT INTO messages (session_id, seq, turn, role, text, created_at, message_id)
+SELECT $1, seq, $2, role, text, created_at, message_id
+FROM jsonb_to_recordset($3) AS shown (seq integer, role text, text text, created_at timestamptz, message_id text)
+"""
+
+_SESSION_EXISTS = """
+SELECT EXISTS (SELECT FROM sessions WHERE session_id = $1)
+"""
+
+_OUTCOME = """
+SELECT turns.reply
+FROM messages JOIN turns USING (session_id, turn)
+WHERE session_id = $1 AND message_id = $2 AND status <> 'running'
+"""
+
+
+class PostgresTurns:
+    """Implements `ports.Turns`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def open(self, session: NewSession, definition: Definition) -> None:
+        """Store a session and the definition that it pins.
+
+        Raises:
+            SessionClosed: A session of this id has ended; its transcript is kept.
+        """
+        async with self._pool.transaction() as connection:
+            await connection.execute(
+                _PIN_DEFINITION, session.definition_hash, definition.name, definition.model_dump_json()
+            )
+            if not await _open_session(connection, session, definition):
+                raise SessionClosed("a session of this id has ended; open one under another id")
+
+    async def begin(self, turn: BeginTurn) -> Mapping[MessageId, Reply]:
+        """Store the person's messages under their own `seq`, but for those that an earlier turn has answered.
+
+        Where some were answered and some not, the others keep the numbers they came with; the caller counts anew and
+        begins the same turn again.
+
+        Returns:
+            The first outcome of each message that an earlier turn has answered.
+
+        Raises:
+            NotFound: There is no such session.
+        """
+        async with self._pool.transaction() as connection:
+            in_time = await connection.fetchval(_BEGIN_IN_SESSION, turn.session_id, turn.turn, turn.at)
+            answered = await _answered_before(connection, turn)
+            if in_time:
+                await _replace(connection, turn, answered)
+            else:
+                await _explain(connection, turn)
+        return answered
+
+    async def end(self, turn: EndTurn) -> None:
+        """Store a turn's outcome and the session as it stands after it, and wake those who follow.
+
+        Raises:
+            NotFound: There is no such session.
+        """
+        async with self._pool.transaction() as connection:
+            if not await _end_in_session(connection, turn):
+                await _explain(connection, turn)
+                return
+            await connection.execute(_CLEAR_FOR_END, turn.session_id, turn.turn, turn.message_ids)
+            await _insert_ended(connection, turn)
+            await connection.execute(NOTIFY, turn.session_id)
+
+    async def outcome(self, session_id: SessionId, message_id: MessageId) -> Reply | None:
+        """Find the outcome of a message; None where no turn has answered it."""
+        async with self._pool.connection() as connection:
+            reply = await connection.fetchval(_OUTCOME, session_id, message_id)
+        return None if reply is None else _reply_to(message_id, reply)
+
+
+async def _open_session(connection: Connection, session: NewSession, definition: Definition) -> bool:
+    opening = session.opening
+    opened = await connection.fetchval(
+        _OPEN_SESSION,
+        session.session_id,
+        opening.tenant,
+        opening.user_id,
+        opening.channel,
+        opening.channel_user_id,
+        opening.role,
+        opening.definition,
+        session.definition_hash,
+        opening.job_id,
+        opening.context,
+        definition.initial,
+        session.opened_at,
+    )
+    return opened is not None
+
+
+async def _answered_before(connection: Connection, turn: BeginTurn) -> dict[MessageId, Reply]:
+    rows = await connection.fetch(_ANSWERED_BEFORE, turn.session_id, turn.turn, turn.messages)
+    return {row["message_id"]: _reply_to(row["message_id"], row["reply"]) for row in rows}
+
+
+def _reply_to(message_id: MessageId, reply: Any) -> Reply:
+    # Messages that were answered together share one stored reply.
+    return Reply.model_validate(reply | {"message_id": message_id})
+
+
+async def _replace(connection: Connection, turn: BeginTurn, answered: Container[MessageId | None]) -> None:
+    fresh = [message for message in turn.messages if message.message_id not in answered]
+    await connection.execute(_FORGET_FROM_TURN_ON, turn.session_id, turn.turn)
+    if fresh or not turn.messages:
+        await connection.execute(_INSERT_BEGUN, turn.session_id, turn.turn, turn.at, fresh)
+
+
+async def _end_in_session(connection: Connection, turn: EndTurn) -> bool:
+    session = turn.session
+    in_time = await connection.fetchval(
+        _END_IN_SESSION,
+        turn.session_id,
+        turn.turn,
+        turn.ended_at,
+        session.state,
+        session.status,
+        session.owner,
+        session.slots,
+        session.next_action,
+        session.closed_reason,
+    )
+    return in_time is not None
+
+
+async def _insert_ended(connection: Connection, turn: EndTurn) -> None:
+    await connection.execute(
+        _INSERT_ENDED,
+        turn.session_id,
+        turn.turn,
+        turn.messages,
+        turn.status,
+        turn.message_ids,
+        turn.reply,
+        turn.state_before,
+        turn.session.state,
+        turn.passed_over,
+        turn.tried,
+        turn.started_at,
+        turn.ended_at,
+    )
+
+
+async def _explain(connection: Connection, turn: BeginTurn | EndTurn) -> None:
+    """Say why there was no row to update: there is no such session, or the call came late."""
+    if not await connection.fetchval(_SESSION_EXISTS, turn.session_id):
+        raise NotFound("session", turn.session_id)
+    log.warning("late write ignored", session_id=turn.session_id, turn=turn.turn, write=type(turn).__name__)

@@ -1,0 +1,111 @@
+"""One real server for all tests of the API; each test puts its own fakes behind it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from starter.http_server import listen, serve_app
+from tertulia.api.app import create_app
+from tertulia.api.ports import ApiPorts
+from tertulia.domain.definition import Definition
+from tertulia.domain.health import ProviderHealth, ProviderStatus
+from tertulia.domain.ids import ProviderName, SessionId
+from tests.fakes import (
+    NOON,
+    InMemoryDefinitions,
+    InMemoryHealth,
+    InMemoryRecords,
+    InMemoryTranscripts,
+    ScriptedDeltas,
+    ScriptedSessions,
+)
+
+SESSION = SessionId("s-1")
+GREETER = Definition.model_validate(
+    {"name": "greeter", "version": "1", "title": "A greeter", "initial": "talk", "states": {"talk": {"say": "Hello!"}}}
+)
+
+
+async def reached() -> None:
+    """A part that can be reached."""
+
+
+@dataclass
+class World:
+    """Everything behind the API in one test."""
+
+    app: FastAPI
+    records: InMemoryRecords = field(default_factory=InMemoryRecords)
+    transcripts: InMemoryTranscripts = field(default_factory=InMemoryTranscripts)
+    deltas: ScriptedDeltas = field(default_factory=ScriptedDeltas)
+
+    def __post_init__(self) -> None:
+        self.sessions = ScriptedSessions(self.records, self.transcripts)
+        self.app.state.ports = ApiPorts(
+            sessions=self.sessions,
+            records=self.records,
+            transcripts=self.transcripts,
+            deltas=self.deltas,
+            definitions=InMemoryDefinitions(GREETER),
+            health=InMemoryHealth(
+                ProviderHealth(
+                    provider=ProviderName("groq"),
+                    status=ProviderStatus.HEALTHY,
+                    failed_probes=0,
+                    latency_ms=41.5,
+                    detail="",
+                    checked_at=NOON,
+                )
+            ),
+            parts={"postgres": reached, "temporal": reached},
+        )
+
+    def change(self, **fields: Any) -> None:
+        """Put other ports or limits behind the API."""
+        self.app.state.ports = replace(self.app.state.ports, **fields)
+
+    def be_impatient(self) -> None:
+        """Let no request wait for long."""
+        self.change(reply_wait=timedelta(milliseconds=50), engine_wait=timedelta(milliseconds=50))
+
+
+@pytest.fixture(scope="session")
+async def served() -> AsyncIterator[tuple[FastAPI, str]]:
+    """The app, and the URL at which a real server serves it."""
+    app = create_app(ApiPorts(**dict.fromkeys(_REQUIRED)))  # type: ignore[arg-type]
+    listener = listen("127.0.0.1", 0)
+    ready = asyncio.Event()
+    server = asyncio.create_task(serve_app(app, listener, ready=ready))
+    await ready.wait()
+    yield app, f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.cancel()
+    await asyncio.gather(server, return_exceptions=True)
+
+
+_REQUIRED = ("sessions", "records", "transcripts", "deltas", "definitions", "health", "parts")
+
+
+@pytest.fixture
+def world(served: tuple[FastAPI, str]) -> World:
+    return World(served[0])
+
+
+@pytest.fixture
+async def api(served: tuple[FastAPI, str], world: World) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the server."""
+    async with httpx.AsyncClient(base_url=served[1], timeout=10, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+async def session(api: httpx.AsyncClient) -> SessionId:
+    """A session that has been started."""
+    started = await api.post("/v1/sessions", json={"definition": "greeter", "user_id": "ada", "session_id": SESSION})
+    assert started.status_code == 201
+    return SESSION

@@ -1,0 +1,88 @@
+from typing import Any
+
+import httpx
+import pytest
+
+OPERATIONS = {
+    "start_session": ("post", "/v1/sessions"),
+    "list_sessions": ("get", "/v1/sessions"),
+    "list_sessions_of_user": ("get", "/v1/users/{user_id}/sessions"),
+    "read_session": ("get", "/v1/sessions/{session_id}"),
+    "close_session": ("delete", "/v1/sessions/{session_id}"),
+    "change_state": ("put", "/v1/sessions/{session_id}/state"),
+    "cancel_turn": ("post", "/v1/sessions/{session_id}/cancel-turn"),
+    "send_message": ("post", "/v1/sessions/{session_id}/messages"),
+    "list_messages": ("get", "/v1/sessions/{session_id}/messages"),
+    "read_receipt": ("get", "/v1/sessions/{session_id}/messages/{message_id}"),
+    "read_turn": ("get", "/v1/sessions/{session_id}/turns/{turn}"),
+    "export_session": ("get", "/v1/sessions/{session_id}/export"),
+    "list_definitions": ("get", "/v1/definitions"),
+    "read_provider_status": ("get", "/v1/providers/status"),
+    "check_alive": ("get", "/healthz"),
+    "check_ready": ("get", "/readyz"),
+    "explain_problem": ("get", "/problems/{code}"),
+}
+
+
+@pytest.fixture
+async def described(api: httpx.AsyncClient) -> dict[str, Any]:
+    description: dict[str, Any] = (await api.get("/openapi.json")).json()
+    return description
+
+
+def test_operations_keep_their_ids(described: dict[str, Any]) -> None:
+    found = {
+        operation["operationId"]: (method, path)
+        for path, methods in described["paths"].items()
+        for method, operation in methods.items()
+    }
+
+    assert found == OPERATIONS
+
+
+def test_every_refusal_is_described_as_a_problem(described: dict[str, Any]) -> None:
+    refusals = [
+        answer["content"]
+        for methods in described["paths"].values()
+        for operation in methods.values()
+        for status, answer in operation["responses"].items()
+        if status >= "400"
+    ]
+
+    assert len(refusals) > len(OPERATIONS)
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    assert all(refusal == problem for refusal in refusals)
+
+
+def test_every_reference_leads_somewhere(described: dict[str, Any]) -> None:
+    schemas = described["components"]["schemas"]
+
+    assert {name.removeprefix("#/components/schemas/") for name in _references(described)} <= schemas.keys()
+
+
+def test_every_operation_says_what_it_does_and_every_body_has_an_example(described: dict[str, Any]) -> None:
+    schemas = described["components"]["schemas"]
+    for methods in described["paths"].values():
+        for operation in methods.values():
+            assert operation["description"]
+            assert operation["tags"]
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                assert schemas[content["schema"]["$ref"].rpartition("/")[2]]["examples"]
+
+
+def test_the_three_ways_to_send_are_described(described: dict[str, Any]) -> None:
+    answers = described["paths"]["/v1/sessions/{session_id}/messages"]["post"]["responses"]
+
+    assert answers.keys() == {"200", "202", "404", "409", "422", "429", "503"}
+    assert answers["200"]["content"].keys() == {"application/json", "text/event-stream"}
+
+
+def _references(part: object) -> set[str]:
+    match part:
+        case dict():
+            found = {part["$ref"]} if isinstance(part.get("$ref"), str) else set()
+            return found.union(*map(_references, part.values()))
+        case list():
+            return set().union(*map(_references, part))
+        case _:
+            return set()

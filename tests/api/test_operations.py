@@ -1,0 +1,71 @@
+import asyncio
+import re
+
+import httpx
+import pytest
+
+from tests.api.conftest import World, reached
+
+
+async def unreached() -> None:
+    raise OSError("no route to canary")
+
+
+async def test_a_process_is_alive_whatever_is_down(api: httpx.AsyncClient, world: World) -> None:
+    world.change(parts={"postgres": unreached})
+
+    assert (await api.get("/healthz")).json() == {"status": "alive"}
+
+
+async def test_the_api_is_ready_when_every_part_is_reached(api: httpx.AsyncClient) -> None:
+    answer = await api.get("/readyz")
+
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"status": "ready", "parts": {"postgres": "ok", "temporal": "ok"}},
+    )
+
+
+async def test_a_part_that_is_not_reached_is_named(api: httpx.AsyncClient, world: World) -> None:
+    world.change(parts={"postgres": reached, "temporal": unreached})
+
+    answer = await api.get("/readyz")
+
+    assert answer.status_code == 503
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["detail"] == "can't be reached: temporal"
+    assert answer.json()["parts"] == {"postgres": "ok", "temporal": "unreachable"}
+    assert "canary" not in answer.text
+
+
+async def test_a_part_that_says_nothing_counts_as_not_reached(
+    api: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent() -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("tertulia.api.operations.CHECK_SECONDS", 0.05)
+    world.change(parts={"postgres": silent})
+
+    assert (await api.get("/readyz")).json()["parts"] == {"postgres": "unreachable"}
+
+
+async def test_the_applications_on_offer_are_listed(api: httpx.AsyncClient) -> None:
+    assert (await api.get("/v1/definitions")).json() == {"definitions": [{"name": "greeter", "title": "A greeter"}]}
+
+
+async def test_the_stored_health_of_the_providers_is_told(api: httpx.AsyncClient) -> None:
+    [health] = (await api.get("/v1/providers/status")).json()["providers"]
+
+    assert (health["provider"], health["status"], health["latency_ms"]) == ("groq", "healthy", 41.5)
+
+
+async def test_the_documentation_needs_nothing_from_elsewhere(api: httpx.AsyncClient) -> None:
+    page = (await api.get("/docs")).text
+
+    addresses = re.findall(r"""(?:src|href)=["']([^"']+)["']""", page)
+    assert len(addresses) == 3
+    assert all(address.startswith("/docs/static/") for address in addresses)
+    assert [(await api.get(address)).status_code for address in addresses] == [200] * 3
+    assert "url: '/openapi.json'" in page
+    assert "//" not in re.sub(r"<!--.*?-->|// .*", "", page.replace("window.location.origin", ""))

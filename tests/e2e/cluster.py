@@ -1,0 +1,139 @@
+"""The product as it runs in production: servers, workers and API, each a process that can be killed."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import Process
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import asyncpg
+import httpx
+
+from tertulia.embedded.postgres import EmbeddedPostgres
+from tertulia.embedded.temporal import EmbeddedTemporal
+
+ROOT = Path(__file__).parents[2]
+
+
+class Cluster:
+    """One of each part; `kill_…` sends SIGKILL. Postgres and Temporal come back by themselves, processes of ours on request."""
+
+    def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
+        self._directory = directory
+        self._environment = environment
+        self._exit = AsyncExitStack()
+        self._workers: list[Process] = []
+        self._api: Process | None = None
+        self._port = _free_port()
+        self.postgres = EmbeddedPostgres(directory / "postgres")
+        self.temporal = EmbeddedTemporal(directory / "temporal")
+
+    async def __aenter__(self) -> Self:
+        await self._exit.enter_async_context(self.postgres)
+        await self._exit.enter_async_context(self.temporal)
+        self.http = await self._exit.enter_async_context(httpx.AsyncClient(base_url=self.url, timeout=90))
+        await self.start_worker()
+        await self.start_api()
+        await self.ready()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for process in [*self._workers, *([self._api] if self._api else [])]:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+        await self._exit.aclose()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **{name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")},
+            "DATABASE_URL": self.postgres.dsn,
+            "TEMPORAL_ADDRESS": self.temporal.address,
+            "TERTULIA_PORT": str(self._port),
+            "TERTULIA_URL": self.url,
+            **self._environment,
+        }
+
+    async def start_worker(self) -> None:
+        self._workers.append(await self._start("worker"))
+
+    async def kill_worker(self) -> None:
+        await _kill(self._workers.pop(0))
+
+    async def start_api(self) -> None:
+        self._api = await self._start("serve")
+
+    async def kill_api(self) -> None:
+        assert self._api
+        await _kill(self._api)
+
+    def kill_postgres(self) -> None:
+        os.kill(self.postgres.pid, signal.SIGKILL)
+
+    def kill_temporal(self) -> None:
+        os.kill(self.temporal.pid, signal.SIGKILL)
+
+    async def ready(self) -> None:
+        """Wait until the API answers and reaches everything behind it."""
+        while True:
+            with suppress(httpx.HTTPError):
+                if (await self.http.get("/readyz")).is_success:
+                    return
+            await asyncio.sleep(0.1)
+
+    async def run(self, *arguments: str, stdin: str = "") -> str:
+        """Run a command of `tertulia` to its end, and return what it printed."""
+        process = await self._start(*arguments, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
+        printed, _ = await process.communicate(stdin.encode())
+        assert process.returncode == 0, printed.decode()
+        return printed.decode()
+
+    async def rows(self, query: str, *arguments: object) -> Sequence[asyncpg.Record]:
+        """Ask Postgres itself what is stored."""
+        connection = await asyncpg.connect(self.postgres.dsn)
+        try:
+            return await connection.fetch(query, *arguments)
+        finally:
+            await connection.close()
+
+    async def _start(
+        self, *arguments: str, stdin: int = asyncio.subprocess.DEVNULL, stdout: int | None = None
+    ) -> Process:
+        log = (self._directory / f"{arguments[0]}.log").open("ab")
+        with log:
+            return await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "starter",
+                *arguments,
+                cwd=ROOT,
+                env=self.environment,
+                stdin=stdin,
+                stdout=log if stdout is None else stdout,
+                stderr=log,
+            )
+
+
+async def _kill(process: Process) -> None:
+    process.kill()
+    await process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,44 @@
+"""Sessions that talk by HTTP and don't give up: every message is repeated under its id until it is answered."""
+
+import asyncio
+import random
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import httpx
+
+_AGAIN = {500, 502, 503, 504}
+
+
+@dataclass
+class Talk:
+    """One session, with what its client sent and got."""
+
+    http: httpx.AsyncClient
+    session_id: str
+    messages: int
+    said: list[str] = field(default_factory=list)
+    heard: list[str] = field(default_factory=list)
+
+    async def open(self) -> None:
+        body = {"definition": "assistant", "user_id": "e2e", "session_id": self.session_id}
+        await self._post("/v1/sessions", body)
+
+    async def run(self) -> None:
+        """Say everything, one message after the other."""
+        for number in range(1, self.messages + 1):
+            text = f"{self.session_id} says {number}"
+            body = {"text": text, "message_id": f"m{number}"}
+            answer = await self._post(f"/v1/sessions/{self.session_id}/messages", body)
+            self.said.append(text)
+            self.heard.append(answer["reply"])
+
+    async def _post(self, path: str, body: dict[str, str]) -> dict[str, str]:
+        while True:
+            with suppress(httpx.TransportError):
+                response = await self.http.post(path, json=body)
+                if response.status_code in {200, 201}:
+                    answer: dict[str, str] = response.json()
+                    return answer
+                assert response.status_code in _AGAIN | {202}, response.text
+            await asyncio.sleep(random.uniform(0.05, 0.3))

@@ -1,0 +1,78 @@
+"""Whatever is killed while sessions talk: every message is answered exactly once, in order, and nothing is lost."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from tertulia.embedded.simulator import Answer, ProviderSimulator
+from tests.e2e.cluster import Cluster
+from tests.e2e.talking import Talk
+
+SESSIONS = 50
+MESSAGES = 4
+KILLS = 4
+
+
+@pytest.fixture(scope="module")
+async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+    # The answers take a while to stream, so that kills hit before, during and after the provider's call.
+    async with ProviderSimulator(default=_Echo) as simulator:
+        environment = {
+            "PRIMARY_PROVIDER": "first",
+            "SECONDARY_PROVIDER": "second",
+            "FIRST_BASE_URL": simulator.url,
+            "SECOND_BASE_URL": simulator.url,
+        }
+        async with Cluster(tmp_path_factory.mktemp("cluster"), environment) as running:
+            yield running
+
+
+async def _kill_worker(cluster: Cluster) -> None:
+    await cluster.kill_worker()
+    await cluster.start_worker()
+
+
+async def _kill_api(cluster: Cluster) -> None:
+    await cluster.kill_api()
+    await cluster.start_api()
+
+
+async def _kill_postgres(cluster: Cluster) -> None:
+    cluster.kill_postgres()
+
+
+async def _kill_temporal(cluster: Cluster) -> None:
+    cluster.kill_temporal()
+
+
+@pytest.mark.parametrize(
+    "kill", [_kill_worker, _kill_api, _kill_postgres, _kill_temporal], ids=lambda kill: kill.__name__
+)
+async def test_every_message_is_answered_exactly_once_whatever_is_killed(
+    cluster: Cluster, kill: Callable[[Cluster], Awaitable[None]]
+) -> None:
+    talks = [Talk(cluster.http, f"{kill.__name__[1:]}-{number}", MESSAGES) for number in range(SESSIONS)]
+    await asyncio.gather(*(talk.open() for talk in talks))
+    talking = asyncio.gather(*(talk.run() for talk in talks))
+    for _ in range(KILLS):
+        await asyncio.sleep(random.uniform(0.1, 1.5))
+        await kill(cluster)
+    await talking
+    for talk in talks:
+        await _was_answered_exactly_once(cluster, talk)
+
+
+async def _was_answered_exactly_once(cluster: Cluster, talk: Talk) -> None:
+    stored = await cluster.rows(
+        "select seq, role, text from messages where session_id = $1 and turn > 0 order by seq", talk.session_id
+    )
+    expected = [
+        line
+        for said, heard in zip(talk.said, talk.heard, strict=True)
+        for line in (("user", said), ("assistant", heard))
+    ]
+    assert [(row["role"], row["text"]) for row in stored] == expected
+    assert all(said in heard for said, heard in zip(talk.said, talk.heard, strict=True))

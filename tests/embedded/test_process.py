@@ -1,0 +1,124 @@
+import asyncio
+import os
+import pwd
+import signal
+import subprocess
+from pathlib import Path
+
+import asyncpg
+import pytest
+from temporalio.client import Client
+
+from tertulia.embedded.postgres import EmbeddedPostgres
+from tertulia.embedded.process import Program, _dying_with, bound_log, spawn
+from tertulia.embedded.temporal import EmbeddedTemporal
+from tests.embedded.processes import ended, holder, uid_of, working_in
+
+
+@pytest.mark.parametrize("options", [(), ("--without-death-signal",)], ids=["by the kernel", "by a watching shell"])
+async def test_servers_die_with_a_killed_parent_and_the_next_start_finds_everything(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    async with holder(tmp_path, *options) as parent:
+        connection = await asyncpg.connect(parent.held["dsn"])
+        await connection.execute("create table kept as select 42 as n")
+        client = await Client.connect(parent.held["address"])
+        await client.start_workflow("Anything", id="kept", task_queue="nobody")
+
+        await parent.kill()
+        async with (
+            EmbeddedPostgres(tmp_path / "postgres") as postgres,
+            EmbeddedTemporal(tmp_path / "temporal") as temporal,
+        ):
+            # A server starts only when nothing of the one before is left.
+            assert not {postgres.pid, temporal.pid} & set(parent.held["pids"])
+            connection = await asyncpg.connect(postgres.dsn)
+            client = await Client.connect(temporal.address)
+            assert await connection.fetchval("select n from kept") == 42
+            assert (await client.get_workflow_handle("kept").describe()).id == "kept"
+            await connection.close()
+            for pid in parent.held["pids"]:
+                await ended(pid)
+    assert working_in(tmp_path) == []
+
+
+def test_a_child_born_after_its_parents_death_ends_itself() -> None:
+    never_the_parent = os.getpid() + 1
+    child = subprocess.run(["sleep", "1000"], preexec_fn=_dying_with(never_the_parent, signal.SIGTERM))
+    assert child.returncode == 1
+
+
+def shell(script: str, directory: Path) -> Program:
+    return Program(
+        part="A shell",
+        argv=("/bin/sh", "-c", script),
+        directory=directory,
+        log=directory / "server.log",
+        stop=signal.SIGTERM,
+    )
+
+
+async def test_a_program_that_ignores_its_stop_signal_is_killed(tmp_path: Path) -> None:
+    program = shell("trap '' TERM; echo ready; exec sleep 1000", tmp_path)
+    child = await spawn(program)
+    await written(program.log, "ready")
+
+    await child.stop(timeout_s=0.3)
+
+    assert child.process.returncode == -signal.SIGKILL
+
+
+async def written(log: Path, text: str) -> None:
+    while text not in log.read_text():  # noqa: ASYNC110, ASYNC240 - a file has no event to wait for
+        await asyncio.sleep(0.01)
+
+
+async def test_a_server_sees_none_of_our_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GROQ_API_KEY", "secret")
+    program = shell("env", tmp_path)
+    child = await spawn(program)
+    await child.process.wait()
+    assert "PATH=" in program.log.read_text()
+    assert "secret" not in program.log.read_text()
+
+
+def test_a_log_stays_under_its_limit_and_the_writer_keeps_its_file(tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    with log.open("ab", buffering=0) as writer:
+        writer.write(b"x" * (9 * 1024 * 1024))
+        assert bound_log(log) == 0
+        writer.write(b"after")
+
+    assert log.read_bytes() == b"after"
+    assert (tmp_path / "server.log.1").stat().st_size == 9 * 1024 * 1024
+
+
+async def test_the_complaint_is_the_last_error_since_the_start(tmp_path: Path) -> None:
+    program = shell("echo LOG: starting; echo FATAL: disk on fire; echo LOG: shut down", tmp_path)
+    program.log.write_text("FATAL: of an earlier start\n")
+    child = await spawn(program)
+    await child.process.wait()
+
+    assert child.complaint().startswith("FATAL: disk on fire")
+
+
+async def test_a_program_starts_only_when_the_last_process_of_the_one_before_has_ended(tmp_path: Path) -> None:
+    parent_dies_first = await spawn(shell("(sleep 0.3; echo grandchild ended) & exit 0", tmp_path))
+    await parent_dies_first.process.wait()
+
+    second = await spawn(shell("echo second", tmp_path))
+    await second.process.wait()
+
+    assert second.program.log.read_text().splitlines() == ["grandchild ended", "second"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+class TestAsAnOrdinaryUser:
+    async def test_servers_start(self, open_directory: Path) -> None:
+        os.chown(open_directory, pwd.getpwnam("nobody").pw_uid, -1)
+        async with holder(open_directory, becoming="nobody") as parent:
+            assert {uid_of(pid) for pid in parent.held["pids"]} == {pwd.getpwnam("nobody").pw_uid}
+
+    async def test_a_directory_that_may_not_be_written_is_named(self, open_directory: Path) -> None:
+        async with holder(open_directory, becoming="nobody") as parent:
+            assert parent.held["error"] == f"Postgres can't start: Permission denied: {open_directory}/postgres"

@@ -1,0 +1,333 @@
+"""Fakes of the ports, named for how they behave. They hold what was put into them and nothing else."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import count
+
+from tertulia.domain.completions import Usage
+from tertulia.domain.conversation import (
+    Close,
+    IncomingMessage,
+    Message,
+    NextAction,
+    Opened,
+    OpenSession,
+    Owner,
+    Reply,
+    Role,
+    RunningTurn,
+    SessionStatus,
+    SessionView,
+    TransitionTo,
+    TurnStatus,
+)
+from tertulia.domain.definition import Definition
+from tertulia.domain.errors import InvalidInput, NotFound, SessionClosed, TertuliaError, TransitionRefused
+from tertulia.domain.health import ProviderHealth
+from tertulia.domain.ids import DefinitionHash, DefinitionName, MessageId, ProviderName, SessionId
+from tertulia.domain.turns import (
+    AttemptKey,
+    AttemptOutcome,
+    AttemptRecord,
+    Delta,
+    Page,
+    PassedOver,
+    ProviderTry,
+    SessionFilter,
+    SessionRecord,
+    TurnRecord,
+)
+
+NOON = datetime(2026, 3, 14, 12, tzinfo=UTC)
+HASH = DefinitionHash("0" * 64)
+OPEN_QUESTION = NextAction(kind="answer", slot="name", type="text")
+
+
+class InMemoryTranscripts:
+    """Transcripts that tests write with `say` and `record`."""
+
+    def __init__(self) -> None:
+        self._messages: dict[SessionId, list[Message]] = defaultdict(list)
+        self._turns: dict[SessionId, dict[int, TurnRecord]] = defaultdict(dict)
+
+    def say(
+        self, session_id: SessionId, role: Role, text: str, *, turn: int = 0, message_id: MessageId | None = None
+    ) -> Message:
+        told = self._messages[session_id]
+        seq = len(told) + 1
+        at = NOON + timedelta(seconds=seq)
+        message = Message(seq=seq, turn=turn, role=role, text=text, created_at=at, message_id=message_id)
+        told.append(message)
+        return message
+
+    def record(self, turn: TurnRecord) -> None:
+        self._turns[turn.session_id][turn.turn] = turn
+
+    async def messages(self, session_id: SessionId, *, after: int = 0, limit: int = 100) -> Sequence[Message]:
+        return [message for message in self._messages[session_id] if message.seq > after][:limit]
+
+    async def window(self, session_id: SessionId, *, up_to_turn: int, limit: int) -> Sequence[Message]:
+        return [message for message in self._messages[session_id] if message.turn <= up_to_turn][-limit:]
+
+    async def turn(self, session_id: SessionId, turn: int) -> TurnRecord | None:
+        return self._turns[session_id].get(turn)
+
+    async def turn_of(self, session_id: SessionId, message_id: MessageId) -> TurnRecord | None:
+        turns = self._turns[session_id].values()
+        return next((turn for turn in turns if message_id in turn.message_ids), None)
+
+
+class InMemoryRecords:
+    """Session records, listed newest first; a cursor is the id of the last one shown."""
+
+    def __init__(self) -> None:
+        self._records: dict[SessionId, SessionRecord] = {}
+
+    def keep(self, record: SessionRecord) -> None:
+        self._records[record.session_id] = record
+
+    async def get(self, session_id: SessionId) -> SessionRecord | None:
+        return self._records.get(session_id)
+
+    async def find(self, where: SessionFilter, *, cursor: str | None = None, limit: int = 50) -> Page:
+        wanted = where.model_dump(exclude_none=True).items()
+        newest_first = sorted(self._records.values(), key=lambda record: record.created_at, reverse=True)
+        found = [record for record in newest_first if all(getattr(record, name) == value for name, value in wanted)]
+        if cursor is not None:
+            ids = [record.session_id for record in found]
+            if cursor not in ids:
+                raise InvalidInput("not a cursor of this list", field="cursor")
+            found = found[ids.index(SessionId(cursor)) + 1 :]
+        page = found[:limit]
+        return Page(sessions=tuple(page), next=page[-1].session_id if len(page) < len(found) else None)
+
+
+class ScriptedDeltas:
+    """Streams what a test puts in, when it puts it in; `end` ends the turn's stream."""
+
+    def __init__(self) -> None:
+        self._pieces: asyncio.Queue[Delta | TertuliaError | None] = asyncio.Queue()
+
+    def put(self, piece: Delta | TertuliaError) -> None:
+        self._pieces.put_nowait(piece)
+
+    def end(self) -> None:
+        self._pieces.put_nowait(None)
+
+    async def append(self, session_id: SessionId, delta: Delta) -> None:
+        self.put(delta)
+
+    async def follow(self, session_id: SessionId, message_id: MessageId) -> AsyncIterator[Delta]:
+        while (piece := await self._pieces.get()) is not None:
+            if isinstance(piece, TertuliaError):
+                raise piece
+            yield piece
+
+
+class ScriptedSessions:
+    """Sessions without an engine: each message is taken, and its turn ends with what `answer` makes of it.
+
+    Attributes:
+        taking: While clear, no call gets through, as without a worker.
+        ending: While clear, no turn ends.
+        asked: Set by the first call.
+        refusal: Raised by every call, where set.
+        answer: Makes the reply's text from the person's.
+        outcome: How turns end.
+        taken: The messages that were taken, in order.
+    """
+
+    def __init__(self, records: InMemoryRecords, transcripts: InMemoryTranscripts) -> None:
+        self._records = records
+        self._transcripts = transcripts
+        self._turns: dict[tuple[SessionId, MessageId], asyncio.Task[Reply]] = {}
+        self._minutes = count()
+        self.taking = asyncio.Event()
+        self.taking.set()
+        self.ending = asyncio.Event()
+        self.ending.set()
+        self.asked = asyncio.Event()
+        self._took = asyncio.Event()
+        self.refusal: Exception | None = None
+        self.answer: Callable[[str], str] = lambda text: f"You said: {text}"
+        self.outcome = TurnStatus.ANSWERED
+        self.taken: list[IncomingMessage] = []
+
+    async def settled(self) -> None:
+        """Wait until a message has been taken and no turn runs."""
+        await self._took.wait()
+        await asyncio.gather(*self._turns.values())
+
+    async def open(self, session_id: SessionId, opening: OpenSession) -> Opened:
+        await self._reached()
+        if await self._records.get(session_id) is None:
+            self._records.keep(_new_record(session_id, opening, at=NOON + timedelta(minutes=next(self._minutes))))
+            self._transcripts.say(session_id, Role.ASSISTANT, "Hello! What is your name?")
+        greeting = await self._transcripts.messages(session_id, limit=1)
+        return Opened(session_id=session_id, state="onboarding", next_action=OPEN_QUESTION, messages=tuple(greeting))
+
+    async def send(self, session_id: SessionId, message: IncomingMessage) -> Reply:
+        return await asyncio.shield(await self._turn(session_id, message))
+
+    async def submit(self, session_id: SessionId, message: IncomingMessage) -> MessageId:
+        await self._turn(session_id, message)
+        assert message.message_id is not None
+        return MessageId(message.message_id)
+
+    async def view(self, session_id: SessionId) -> SessionView:
+        record = await self._open_record(session_id)
+        running = [task for (session, _), task in self._turns.items() if session == session_id and not task.done()]
+        return SessionView(
+            session_id=session_id,
+            definition=DefinitionName(record.definition),
+            definition_hash=HASH,
+            state=record.state,
+            status=record.status,
+            owner=record.owner,
+            turn=record.turn,
+            slots=record.slots,
+            next_action=OPEN_QUESTION,
+            waiting=0,
+            running=RunningTurn(turn=record.turn + 1) if running else None,
+            refused_signals=(),
+            last_activity_at=NOON,
+            reminder_at=None,
+            expires_at=None,
+        )
+
+    async def cancel_turn(self, session_id: SessionId) -> bool:
+        return (await self.view(session_id)).running is not None
+
+    async def transition(self, session_id: SessionId, to: TransitionTo) -> SessionView:
+        record = await self._open_record(session_id)
+        if to.state != "processing":
+            raise TransitionRefused(f"{record.state} does not lead there", ["processing"])
+        self._records.keep(record.model_copy(update={"state": to.state}))
+        return await self.view(session_id)
+
+    async def close(self, session_id: SessionId, close: Close) -> None:
+        record = await self._open_record(session_id)
+        closed = {"status": SessionStatus.CLOSED, "closed_reason": close.reason}
+        self._records.keep(record.model_copy(update=closed))
+
+    async def _reached(self) -> None:
+        self.asked.set()
+        await self.taking.wait()
+        if self.refusal is not None:
+            raise self.refusal
+
+    async def _open_record(self, session_id: SessionId) -> SessionRecord:
+        await self._reached()
+        record = await self._records.get(session_id)
+        if record is None:
+            raise NotFound("session", session_id)
+        if record.status is SessionStatus.CLOSED:
+            raise SessionClosed("the session is closed; start another one")
+        return record
+
+    async def _turn(self, session_id: SessionId, message: IncomingMessage) -> asyncio.Task[Reply]:
+        await self._open_record(session_id)
+        assert message.message_id is not None
+        key = (session_id, MessageId(message.message_id))
+        if key not in self._turns:
+            self.taken.append(message)
+            self._turns[key] = asyncio.create_task(self._run(session_id, message))
+            self._took.set()
+        return self._turns[key]
+
+    async def _run(self, session_id: SessionId, message: IncomingMessage) -> Reply:
+        await self.ending.wait()
+        record = await self._open_record(session_id)
+        turn, message_id = record.turn + 1, MessageId(message.message_id or "")
+        text = self.answer(message.text)
+        self._transcripts.say(session_id, Role.USER, message.text, turn=turn, message_id=message_id)
+        self._transcripts.say(session_id, Role.ASSISTANT, text, turn=turn)
+        reply = Reply(
+            turn=turn,
+            status=self.outcome,
+            text=text,
+            state=record.state,
+            next_action=OPEN_QUESTION,
+            message_id=message_id,
+            provider="groq",
+        )
+        self._transcripts.record(turn_record(session_id, turn, reply))
+        self._records.keep(record.model_copy(update={"turn": turn}))
+        return reply
+
+
+class InMemoryDefinitions:
+    """Definitions on offer, by name."""
+
+    def __init__(self, *definitions: Definition) -> None:
+        self._definitions = {DefinitionName(definition.name): definition for definition in definitions}
+
+    def names(self) -> Sequence[DefinitionName]:
+        return list(self._definitions)
+
+    def get(self, name: DefinitionName) -> Definition:
+        if name not in self._definitions:
+            raise NotFound("definition", name)
+        return self._definitions[name]
+
+
+class InMemoryHealth:
+    """Stored health by provider."""
+
+    def __init__(self, *known: ProviderHealth) -> None:
+        self._known = {health.provider: health for health in known}
+
+    async def read(self) -> Mapping[ProviderName, ProviderHealth]:
+        return dict(self._known)
+
+    async def record(self, health: ProviderHealth) -> None:
+        self._known[health.provider] = health
+
+
+def turn_record(session_id: SessionId, turn: int, reply: Reply) -> TurnRecord:
+    """A turn in which openrouter was passed over, gemini failed, and groq answered."""
+    key = AttemptKey(session_id=session_id, turn=turn, ask=1, provider=ProviderName("groq"), attempt=1)
+    usage = Usage(input_uncached=210, output_visible=18, source="reported")
+    outcome = AttemptOutcome(
+        failure=None,
+        status=200,
+        model="llama",
+        ttft_ms=80.5,
+        latency_ms=410.0,
+        usage=usage,
+        cost_usd=Decimal("0.00031"),
+    )
+    return TurnRecord(
+        session_id=session_id,
+        turn=turn,
+        status=reply.status,
+        message_ids=(reply.message_id,) if reply.message_id else (),
+        reply=reply,
+        state_before="onboarding",
+        state_after="onboarding",
+        passed_over=(PassedOver(provider=ProviderName("openrouter"), reason="unhealthy by its last probes"),),
+        tried=(ProviderTry(provider=ProviderName("groq")),),
+        attempts=(AttemptRecord(key=key, started_at=NOON, ended_at=NOON + timedelta(seconds=1), outcome=outcome),),
+        started_at=NOON,
+        ended_at=NOON + timedelta(seconds=1),
+    )
+
+
+def _new_record(session_id: SessionId, opening: OpenSession, *, at: datetime) -> SessionRecord:
+    return SessionRecord(
+        session_id=session_id,
+        **opening.model_dump(),
+        definition_hash=HASH,
+        state="onboarding",
+        status=SessionStatus.OPEN,
+        owner=Owner.BOT,
+        turn=0,
+        slots={"name": "Ada"},
+        next_action=OPEN_QUESTION,
+        closed_reason=None,
+        created_at=at,
+        updated_at=at,
+    )

@@ -1,0 +1,54 @@
+"""The clock of a quiet session: wakes it for its reminder and its expiry, by one durable timer at a time."""
+
+from datetime import datetime
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from tertulia.domain import idle
+    from tertulia.domain.definition import Timers
+    from tertulia.domain.events import ReminderDue, SessionExpired
+
+
+class IdleClock:
+    """Knows when the person was last heard, and whether they have been reminded since.
+
+    A message costs no timer: the one that runs is only set anew after it has rung.
+    """
+
+    def __init__(self, last_activity_at: datetime, *, reminded: bool = False) -> None:
+        self._timers = Timers()
+        self.last_activity_at = last_activity_at
+        self.reminded = reminded
+
+    def set_timers(self, timers: Timers) -> None:
+        self._timers = timers
+
+    def touch(self) -> None:
+        """The person was heard."""
+        self.last_activity_at = workflow.now()
+        self.reminded = False
+
+    def event_due(self) -> ReminderDue | SessionExpired | None:
+        return idle.event_due(self._timers, self.last_activity_at, reminded=self.reminded, now=workflow.now())
+
+    @property
+    def reminder_at(self) -> datetime | None:
+        return idle.reminder_at(self._timers, self.last_activity_at, reminded=self.reminded)
+
+    @property
+    def expires_at(self) -> datetime | None:
+        return idle.expires_at(self._timers, self.last_activity_at)
+
+    async def run(self) -> None:
+        """Ring for as long as the session lives; whoever waits for `event_due` is woken."""
+        while True:
+            await workflow.wait_condition(self._has_nothing_due_yet)
+            if due := self._next_due():
+                await workflow.sleep(due - workflow.now(), summary="until the chat has been quiet for long")
+
+    def _has_nothing_due_yet(self) -> bool:
+        return self._next_due() is not None and self.event_due() is None
+
+    def _next_due(self) -> datetime | None:
+        return idle.next_due(self._timers, self.last_activity_at, reminded=self.reminded)

@@ -1,0 +1,66 @@
+"""All timeouts and retry policies, in one place, each with its reason."""
+
+from datetime import timedelta
+from typing import TypedDict
+
+from temporalio.common import RetryPolicy
+from temporalio.workflow import ActivityCancellationType
+
+from tertulia.domain.turns import Candidate
+
+
+class LocalActivityOptions(TypedDict):
+    start_to_close_timeout: timedelta
+    retry_policy: RetryPolicy
+    local_retry_threshold: timedelta
+
+
+class ActivityOptions(TypedDict):
+    start_to_close_timeout: timedelta
+    heartbeat_timeout: timedelta
+    retry_policy: RetryPolicy
+    cancellation_type: ActivityCancellationType
+    summary: str
+
+
+# Storage that is away comes back: writes wait for it for as long as it takes. Waits beyond the threshold become durable
+# timers, so that a session that waits costs the worker nothing.
+STORAGE = LocalActivityOptions(
+    start_to_close_timeout=timedelta(seconds=15),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(milliseconds=200), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=10)
+    ),
+    local_retry_threshold=timedelta(seconds=5),
+)
+
+# Longer than the attempt's own time limit, so that the attempt, which knows why it is slow, speaks first.
+_GRACE = timedelta(seconds=15)
+# A worker that died is noticed after this long; the activity heartbeats every second.
+_HEARTBEAT = timedelta(seconds=6)
+
+
+def provider_call(candidate: Candidate, *, summary: str) -> ActivityOptions:
+    """Options for asking one provider: Temporal retries it there, up to its attempts, then the next one is asked."""
+    return ActivityOptions(
+        start_to_close_timeout=timedelta(seconds=candidate.timeout_s) + _GRACE,
+        heartbeat_timeout=_HEARTBEAT,
+        retry_policy=RetryPolicy(
+            initial_interval=timedelta(milliseconds=500),
+            backoff_coefficient=2.0,
+            maximum_interval=timedelta(seconds=8),
+            maximum_attempts=candidate.max_attempts,
+        ),
+        cancellation_type=ActivityCancellationType.TRY_CANCEL,
+        summary=summary,
+    )
+
+
+def health_check(*, summary: str) -> ActivityOptions:
+    """Options for one free probe: its own time limit is shorter; what is down is found again at the next run."""
+    return ActivityOptions(
+        start_to_close_timeout=timedelta(seconds=20),
+        heartbeat_timeout=timedelta(seconds=20),
+        retry_policy=RetryPolicy(maximum_attempts=2),
+        cancellation_type=ActivityCancellationType.TRY_CANCEL,
+        summary=summary,
+    )

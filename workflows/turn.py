@@ -1,0 +1,78 @@
+"""One turn of a session, as it is collected while it happens."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from datetime import datetime
+from typing import Any
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.provider_calls import ProviderAnswer
+    from tertulia.domain.conversation import Reply, RunningTurn, TurnStatus
+    from tertulia.domain.events import RejectTransition
+    from tertulia.domain.ids import MessageId
+    from tertulia.domain.turns import SessionProjection
+    from workflows.fallback import Fallback
+    from workflows.inbox import Arrival
+
+
+class Turn:
+    """What was said, who was asked, and how it ends.
+
+    Attributes:
+        arrivals: The person's messages that this turn answers; none for a greeting, a reminder or a close.
+        ends: Why the session closes with this turn; None where it goes on.
+    """
+
+    def __init__(self, number: int, started_at: datetime, state_before: str, arrivals: Sequence[Arrival]) -> None:
+        self.number = number
+        self.started_at = started_at
+        self.state_before = state_before
+        self.arrivals = tuple(arrivals)
+        self.said: list[str] = []
+        self.fallback: Fallback | None = None
+        self.rejected: RejectTransition | None = None
+        self.ends: str | None = None
+        self.nobody_answered = False
+        self.stopped: TurnStatus | None = None
+        self._call: asyncio.Task[ProviderAnswer | None] | None = None
+
+    @property
+    def status(self) -> TurnStatus:
+        return self.stopped or (TurnStatus.FAILED if self.nobody_answered else TurnStatus.ANSWERED)
+
+    @property
+    def message_ids(self) -> tuple[MessageId, ...]:
+        return tuple(arrival.message_id for arrival in self.arrivals)
+
+    @property
+    def running(self) -> RunningTurn:
+        asking = self.fallback.asking if self.fallback else None
+        return RunningTurn(turn=self.number, provider=asking.provider if asking else None)
+
+    def reply(self, session: SessionProjection) -> Reply:
+        """The outcome that clients get."""
+        return Reply(
+            turn=self.number,
+            status=self.status,
+            text="\n\n".join(self.said),
+            state=session.state,
+            next_action=session.next_action,
+            provider=self.fallback.provider if self.fallback else None,
+        )
+
+    def stop(self, status: TurnStatus) -> bool:
+        """Stop the running provider call, and with it the turn; False where no call runs."""
+        if self._call is None:
+            return False
+        self.stopped = status
+        return self._call.cancel()
+
+    async def until_stopped(self, call: Coroutine[Any, Any, ProviderAnswer | None]) -> ProviderAnswer | None:
+        """Wait for a provider's answer in a way that `stop` can end."""
+        self._call = asyncio.create_task(call)
+        try:
+            return await self._call
+        finally:
+            self._call = None
