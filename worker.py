@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.errors import ErrorTranslation
 from activities.provider_calls import ProviderCalls
@@ -92,6 +92,7 @@ def build_worker(
             checks.check_provider,
         ],
         interceptors=[ErrorTranslation()],
+        workflow_runner=UnsandboxedWorkflowRunner(),
         graceful_shutdown_timeout=_DRAIN,
         max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
     )

@@ -209,8 +209,8 @@ class _Show:
 async def _heartbeats() -> AsyncIterator[None]:
     async def beat() -> None:
         while True:
-            activity.heartbeat()
             await asyncio.sleep(HEARTBEAT_S)
+            activity.heartbeat()
 
     beating = asyncio.create_task(beat())
     try:

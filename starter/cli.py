@@ -132,7 +132,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _INTERRUPTED
     except TertuliaError as error:
         typer.echo(f"tertulia: {error}", err=True)
-        return _FAILED
+        return _MISUSED if isinstance(error, InvalidInput) else _FAILED
     except BrokenPipeError:
         return _FAILED
     except BaseException:  # noqa: BLE001 the process's edge

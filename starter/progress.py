@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, SpinnerColumn, TextColumn
 
 
 class Steps:
@@ -17,7 +17,7 @@ class Steps:
         self._progress = Progress(
             SpinnerColumn(finished_text="[green]✓"),
             TextColumn("{task.description}"),
-            TimeElapsedColumn(),
+            TextColumn("[dim]{task.elapsed:.1f} s"),
             console=console,
             disable=not console.is_terminal,
         )
@@ -43,6 +43,7 @@ class Steps:
             self._plain(f"{name}: {outcome}")
             raise
         self._progress.advance(task)
+        self._progress.stop_task(task)
         self._plain(f"{name}: ready ({time.monotonic() - began:.1f} s)")
 
     def _plain(self, line: str) -> None:

@@ -156,11 +156,13 @@ def _has_display() -> bool:
 def _stopped_by_signals(everything: asyncio.Task[None], console: Console) -> Iterator[None]:
     """Let the first Ctrl-C or SIGTERM stop everything in order, and the second one end this process at once."""
     loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
 
     def stop() -> None:
-        if everything.cancelling():
+        if asked.is_set():
             console.show_cursor()
             os._exit(_KILLED)
+        asked.set()
         say(console, "\nStopping; Ctrl-C once more ends it at once.")
         everything.cancel()
 

@@ -25,7 +25,7 @@ from tertulia.domain.conversation import (
     TurnStatus,
 )
 from tertulia.domain.definition import Definition
-from tertulia.domain.errors import InvalidInput, NotFound, SessionClosed, TertuliaError, TransitionRefused
+from tertulia.domain.errors import InvalidInput, NotFound, SessionClosed, TransitionRefused
 from tertulia.domain.health import ProviderHealth
 from tertulia.domain.ids import DefinitionHash, DefinitionName, MessageId, ProviderName, SessionId
 from tertulia.domain.turns import (
@@ -47,9 +47,14 @@ OPEN_QUESTION = NextAction(kind="answer", slot="name", type="text")
 
 
 class InMemoryTranscripts:
-    """Transcripts that tests write with `say` and `record`."""
+    """Transcripts that tests write with `say` and `record`.
+
+    Attributes:
+        looked_up: Set when the turn of a message has been asked for.
+    """
 
     def __init__(self) -> None:
+        self.looked_up = asyncio.Event()
         self._messages: dict[SessionId, list[Message]] = defaultdict(list)
         self._turns: dict[SessionId, dict[int, TurnRecord]] = defaultdict(dict)
 
@@ -76,6 +81,7 @@ class InMemoryTranscripts:
         return self._turns[session_id].get(turn)
 
     async def turn_of(self, session_id: SessionId, message_id: MessageId) -> TurnRecord | None:
+        self.looked_up.set()
         turns = self._turns[session_id].values()
         return next((turn for turn in turns if message_id in turn.message_ids), None)
 
@@ -106,13 +112,17 @@ class InMemoryRecords:
 
 
 class ScriptedDeltas:
-    """Streams what a test puts in, when it puts it in; `end` ends the turn's stream."""
+    """Streams what a test puts in, when it puts it in, and raises errors that it puts in; `end` ends the stream."""
 
     def __init__(self) -> None:
-        self._pieces: asyncio.Queue[Delta | TertuliaError | None] = asyncio.Queue()
+        self._pieces: asyncio.Queue[Delta | Exception | None] = asyncio.Queue()
 
-    def put(self, piece: Delta | TertuliaError) -> None:
+    def put(self, piece: Delta | Exception) -> None:
         self._pieces.put_nowait(piece)
+
+    async def drained(self) -> None:
+        """Wait until everything has been taken."""
+        await self._pieces.join()
 
     def end(self) -> None:
         self._pieces.put_nowait(None)
@@ -121,8 +131,12 @@ class ScriptedDeltas:
         self.put(delta)
 
     async def follow(self, session_id: SessionId, message_id: MessageId) -> AsyncIterator[Delta]:
-        while (piece := await self._pieces.get()) is not None:
-            if isinstance(piece, TertuliaError):
+        while True:
+            piece = await self._pieces.get()
+            self._pieces.task_done()
+            if piece is None:
+                return
+            if isinstance(piece, Exception):
                 raise piece
             yield piece
 
@@ -134,9 +148,11 @@ class ScriptedSessions:
         taking: While clear, no call gets through, as without a worker.
         ending: While clear, no turn ends.
         asked: Set by the first call.
+        took: Set when a message has been taken.
         refusal: Raised by every call, where set.
         answer: Makes the reply's text from the person's.
         outcome: How turns end.
+        expected: What is expected after a turn.
         taken: The messages that were taken, in order.
     """
 
@@ -150,15 +166,16 @@ class ScriptedSessions:
         self.ending = asyncio.Event()
         self.ending.set()
         self.asked = asyncio.Event()
-        self._took = asyncio.Event()
+        self.took = asyncio.Event()
         self.refusal: Exception | None = None
         self.answer: Callable[[str], str] = lambda text: f"You said: {text}"
         self.outcome = TurnStatus.ANSWERED
+        self.expected = OPEN_QUESTION
         self.taken: list[IncomingMessage] = []
 
     async def settled(self) -> None:
         """Wait until a message has been taken and no turn runs."""
-        await self._took.wait()
+        await self.took.wait()
         await asyncio.gather(*self._turns.values())
 
     async def open(self, session_id: SessionId, opening: OpenSession) -> Opened:
@@ -235,7 +252,7 @@ class ScriptedSessions:
         if key not in self._turns:
             self.taken.append(message)
             self._turns[key] = asyncio.create_task(self._run(session_id, message))
-            self._took.set()
+            self.took.set()
         return self._turns[key]
 
     async def _run(self, session_id: SessionId, message: IncomingMessage) -> Reply:
@@ -250,7 +267,7 @@ class ScriptedSessions:
             status=self.outcome,
             text=text,
             state=record.state,
-            next_action=OPEN_QUESTION,
+            next_action=self.expected,
             message_id=message_id,
             provider="groq",
         )

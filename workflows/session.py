@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import is_cancelled_exception
+from temporalio.exceptions import ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.errors import to_application_error
@@ -92,6 +92,7 @@ class Session:
         self._opened = False
         self._status = SessionStatus.OPEN
         self._owner = Owner.BOT
+        self._failure: ApplicationError | None = None
         self._closing: Close | None = None
         self._inbox = Inbox()
         self._orders: deque[_TransitionOrder] = deque()
@@ -109,7 +110,7 @@ class Session:
     @workflow.run
     async def run(self, start: SessionInput) -> SessionResult:
         if not self._opened:
-            await self._open()
+            await self._open_or_fail()
         clock = asyncio.create_task(self._clock.run())
         try:
             while self._status is SessionStatus.OPEN:
@@ -123,6 +124,15 @@ class Session:
         clock.cancel()
         await workflow.wait_condition(workflow.all_handlers_finished)
         return SessionResult(state=self._machine.state, turns=self._turn)
+
+    async def _open_or_fail(self) -> None:
+        """Open the session; where that can't be done, whoever waits learns why, and the workflow fails with it."""
+        try:
+            await self._open()
+        except ApplicationError as error:
+            self._failure = error
+            await workflow.wait_condition(workflow.all_handlers_finished)
+            raise
 
     async def _open(self) -> None:
         opening = OpenSession.model_validate(self._start.model_dump(include=set(OpenSession.model_fields)))
@@ -179,7 +189,12 @@ class Session:
     async def _begin(self, turn: int, arrivals: Sequence[Arrival]) -> TurnBegun:
         return await workflow.execute_local_activity_method(
             TurnActivities.begin_turn,
-            BeginTurn(session_id=self._id, turn=turn, messages=self._transcript.written(turn, arrivals)),
+            BeginTurn(
+                session_id=self._id,
+                turn=turn,
+                messages=self._transcript.written(turn, arrivals),
+                at=workflow.now(),
+            ),
             **options.STORAGE,
         )
 
@@ -295,7 +310,9 @@ class Session:
     @workflow.update
     async def open(self) -> Opened:
         """Answer as soon as the session is open; sent together with the start."""
-        await workflow.wait_condition(lambda: self._opened)
+        await workflow.wait_condition(lambda: self._opened or self._is_over())
+        if self._failure:
+            raise self._failure
         return Opened(
             session_id=self._id,
             state=self._machine.state,
@@ -308,9 +325,9 @@ class Session:
         """Take a message, and answer with the outcome of its turn. A known id gets its first outcome."""
         message_id = _message_id(message)
         self._receive(message_id, message.text)
-        await workflow.wait_condition(lambda: self._inbox.is_answered(message_id) or self._is_closed())
+        await workflow.wait_condition(lambda: self._inbox.is_answered(message_id) or self._is_over())
         if not self._inbox.is_answered(message_id):
-            raise to_application_error(SessionClosed("the session closed before this message had its turn"))
+            raise self._failure or to_application_error(SessionClosed("the session closed before this message"))
         return self._inbox.reply_to(message_id) or await self._recall(message_id)
 
     @send.validator
@@ -330,18 +347,18 @@ class Session:
         """Move the session to another state, if the definition allows it."""
         order = _TransitionOrder(to)
         self._orders.append(order)
-        await workflow.wait_condition(lambda: order.done or self._is_closed())
+        await workflow.wait_condition(lambda: order.done or self._is_over())
         if order.rejected:
             raise to_application_error(TransitionRefused(order.rejected.reason, order.rejected.allowed))
         if not order.done:
-            raise to_application_error(SessionClosed("the session closed before the transition"))
+            raise self._failure or to_application_error(SessionClosed("the session closed before the transition"))
         return self.state()
 
     @workflow.update
     async def close(self, close: Close) -> None:
         """End the session as soon as the messages that came before have had their turns."""
         self._closing = self._closing or close
-        await workflow.wait_condition(self._is_closed)
+        await workflow.wait_condition(self._is_over)
 
     @workflow.signal(dynamic=True)
     def signal(self, name: str, payloads: Sequence[RawValue]) -> None:
@@ -404,7 +421,7 @@ class Session:
             raise InvalidInput("the update's id can't serve as one; give one", field="message_id")
         if message.message_id is not None and self._inbox.knows(MessageId(message.message_id)):
             return
-        if self._closing or self._is_closed():
+        if self._closing or self._is_over():
             raise SessionClosed("the session is closed; start another one")
         if not message.text.strip():
             raise InvalidInput("is empty", field="text")
@@ -439,8 +456,8 @@ class Session:
     def _stop_turn(self, status: TurnStatus) -> bool:
         return self._running is not None and self._running.stop(status)
 
-    def _is_closed(self) -> bool:
-        return self._status is SessionStatus.CLOSED
+    def _is_over(self) -> bool:
+        return self._status is SessionStatus.CLOSED or self._failure is not None
 
     def _carried(self) -> Carried:
         return Carried(

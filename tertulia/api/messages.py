@@ -61,6 +61,7 @@ async def send_message(
     message_id = MessageId(chosen_id(body.message_id, idempotency_key) or new_id())
     message = IncomingMessage(text=body.text, message_id=message_id)
     if "text/event-stream" in accept.lower():
+        await ports.taken(ports.sessions.submit(session_id, message))
         return EventSourceResponse(turn_stream.turn_events(ports, session_id, message_id, message))
     patience = _patience(prefer, ports.reply_wait)
     if not patience:

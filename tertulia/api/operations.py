@@ -8,9 +8,11 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from tertulia.api import problems
-from tertulia.api.ports import Ports
+from tertulia.api.ports import ApiPorts, Ports
 from tertulia.api.views import DefinitionList, DefinitionSummary, ProblemKind, ProviderHealthList, Readiness
-from tertulia.domain.errors import NotFound
+from tertulia.domain.definition import Definition
+from tertulia.domain.errors import DefinitionInvalid, NotFound
+from tertulia.domain.ids import DefinitionName
 
 router = APIRouter(tags=["operations"])
 log = structlog.get_logger("tertulia.api")
@@ -22,8 +24,8 @@ CHECK_SECONDS = 3
 @router.get("/v1/definitions", responses=problems.documented())
 async def list_definitions(ports: Ports) -> DefinitionList:
     """List the applications on offer."""
-    found = [ports.definitions.get(name) for name in sorted(ports.definitions.names())]
-    return DefinitionList(definitions=[DefinitionSummary(name=each.name, title=each.title) for each in found])
+    found = [_definition(ports, name) for name in sorted(ports.definitions.names())]
+    return DefinitionList(definitions=[DefinitionSummary(name=each.name, title=each.title) for each in found if each])
 
 
 @router.get("/v1/providers/status", responses=problems.documented())
@@ -58,6 +60,15 @@ async def explain_problem(code: str) -> ProblemKind:
         raise NotFound("kind of problem", code)
     kind = problems.KINDS[code]
     return ProblemKind(code=code, status=kind.status, title=kind.title, advice=kind.advice)
+
+
+def _definition(ports: ApiPorts, name: DefinitionName) -> Definition | None:
+    try:
+        return ports.definitions.get(name)
+    except (DefinitionInvalid, NotFound) as error:
+        # One broken or vanished file does not take the others off the list.
+        log.warning("definition_unusable", definition=name, error=str(error))
+        return None
 
 
 async def _state(name: str, check: Callable[[], Awaitable[None]]) -> str:

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Match
 
 from tertulia.domain.errors import (
+    DefinitionInvalid,
     InvalidInput,
     NotFound,
     TertuliaError,
@@ -154,6 +155,9 @@ def problem_of(error: TertuliaError) -> Problem:
     """Describe an error of the tree."""
     code = error.code if error.code in KINDS else TertuliaError.code
     match error:
+        case DefinitionInvalid():
+            # Its words are files of the server.
+            return problem(code)
         case InvalidInput(field=str(field)):
             return problem(code, error.problem, errors=(FieldProblem(field=field, problem=error.problem),))
         case NotFound():

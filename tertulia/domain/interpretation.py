@@ -13,8 +13,15 @@ from tertulia.domain.slots import NotUnderstood, Reason, Slot, Understood, conta
 # A correction is a short message; in a long one its words mean something else.
 _CORRECTION_CHARS = 160
 _CORRECTING = re.compile(
-    r"\b(?:actually|correction|i meant|mistake|typo|mistyped|wrong|change|update|correct|should (?:be|have been|say)"
-    r"|not right|sorry|oops|instead|make (?:it|that|my))\b",
+    r"\b(?:actually|correction|i meant|mistake|typo|mistyped|wrong|change|update|correct|fix|should (?:be|have been|say)"
+    r"|not right|sorry|oops|instead)\b",
+    re.IGNORECASE,
+)
+_BEGINNING = re.compile(
+    r"(?:(?:no|wait|hi|hey|oh|ah|hmm|ok|please)[,.! ]+)*"
+    r"(?:(?:actually|sorry|oops|correction|i meant|i (?:made|had) a (?:mistake|typo)|typo|mistake)\b"
+    r"|(?:(?:i (?:want|need|have|would like)|i'd like) to |(?:can|could) (?:you|i|we) |let me )?(?:please )?"
+    r"(?:(?:change|update|correct|fix) )?(?:my|the) )",
     re.IGNORECASE,
 )
 _AFTER_LABEL = re.compile(
@@ -174,7 +181,7 @@ def correction(
     Args:
         besides: The slot that is being asked for, and therefore not corrected.
     """
-    if len(text) > _CORRECTION_CHARS or not _CORRECTING.search(text):
+    if len(text) > _CORRECTION_CHARS or not _BEGINNING.match(text) or not _CORRECTING.search(text):
         return None
     for name, value in known.items():
         slot = definition.slots.get(name)

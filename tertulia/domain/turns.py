@@ -52,13 +52,13 @@ class BeginTurn(Payload):
     """Store what the person wrote. `messages` are this turn's; whatever stands from this turn on is replaced.
 
     Attributes:
-        at: The workflow's time. By it a worker that was frozen, and writes what another has long written anew, is known.
+        at: The workflow's time. It tells a worker that was frozen, and repeats what others have replaced, from them.
     """
 
     session_id: SessionId
     turn: int
     messages: tuple[Message, ...]
-    at: AwareDatetime | None = None
+    at: AwareDatetime
 
 
 class TurnBegun(Payload):

@@ -37,12 +37,11 @@ def sole_use(part: str, directory: Path) -> Iterator[None]:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = _open(directory / "lock")
     try:
-        if not _take(lock):
-            holder = os.pread(lock, 20, 0).decode() or "unknown"
-            raise CannotStart(
-                part, f"{directory} is in use by another tertulia (process {holder}); stop that one first"
-            )
         with explained(part):
+            if not _take(lock):
+                holder = os.pread(lock, 20, 0).decode() or "unknown"
+                problem = f"{directory} is in use by another tertulia (process {holder}); stop that one first"
+                raise CannotStart(part, problem)
             os.ftruncate(lock, 0)
             os.pwrite(lock, str(os.getpid()).encode(), 0)
         yield
@@ -75,13 +74,20 @@ async def claim(part: str, path: Path, timeout_s: float) -> int:
     """
     with explained(part):
         lock = _open(path)
+        try:
+            await _taken(part, path, lock, timeout_s)
+        except BaseException:
+            os.close(lock)
+            raise
+    return lock
+
+
+async def _taken(part: str, path: Path, lock: int, timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
     while not _take(lock):
         if time.monotonic() > deadline:
-            os.close(lock)
             raise CannotStart(part, f"an earlier one still runs in {path.parent}; end it first")
         await asyncio.sleep(_POLL_S)
-    return lock
 
 
 def _open(path: Path) -> int:

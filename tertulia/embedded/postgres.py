@@ -29,6 +29,8 @@ _ROLE = "postgres"
 _SOCKET = ".s.PGSQL.5432"
 _LONGEST_SOCKET_PATH = 100  # bytes; the system's limit is 104 on macOS and 108 on Linux
 _COPIES = Path("/var/lib/tertulia")
+# Without it an error is logged with the row that it was about, and so with what people wrote.
+_QUIET = ("-c", "log_error_verbosity=terse")
 _INITDB = (
     "--encoding=UTF8",
     "--locale-provider=builtin",
@@ -118,7 +120,8 @@ class EmbeddedPostgres:
 
     def _postmaster(self, binaries: Path, user: User | None) -> Program:
         socket_dir = "." if self._socket_dir == self._data else str(self._socket_dir)
-        return self._program(binaries / "postgres", ("-c", "listen_addresses=", "-k", socket_dir), self._data, user)
+        settings = ("-c", "listen_addresses=", "-k", socket_dir, *_QUIET)
+        return self._program(binaries / "postgres", settings, self._data, user)
 
     def _program(self, binary: Path, options: Sequence[str], directory: Path, user: User | None) -> Program:
         # Another account can't walk to a directory under, say, /root; but it can be set down there, and look around.
@@ -145,9 +148,7 @@ class EmbeddedPostgres:
 
     def _remove_socket_dir(self) -> None:
         if self._socket_dir != self._data:
-            with suppress(
-                OSError
-            ):  # a server that had to be killed leaves its socket there, for the next one to replace
+            with suppress(OSError):  # not empty after a kill: the next server replaces the socket
                 self._socket_dir.rmdir()
 
     def _clear(self) -> None:

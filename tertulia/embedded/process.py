@@ -24,8 +24,10 @@ _watches: set[asyncio.Task[None]] = set()
 
 _LEFTOVER_TIMEOUT_S = 20.0  # what a killed parent left has got its death signal, and shuts down in order
 _LOG_LIMIT_BYTES = 8 * 1024 * 1024
+_FULL_BYTES = 1024 * 1024  # too little to write on, if not nothing
 _COMPLAINT = re.compile(r"fatal|panic|error", re.IGNORECASE)
-_LONGEST_COMPLAINT = 500
+_LONGEST_FULL_BYTES = 1024 * 1024  # too little to write on, if not nothing
+_COMPLAINT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,12 @@ class Child:
             log.seek(self.log_begin)
             said = [text for line in log if (text := line.decode(errors="replace").strip())]
         errors = [line for line in said if _COMPLAINT.search(line)]
-        last = (errors or said or ["it ended without a word"])[-1]
+        last = (errors or said or [self._silence()])[-1]
         return f"{last[:_LONGEST_COMPLAINT]} (see {self.program.log})"
+
+    def _silence(self) -> str:
+        full = shutil.disk_usage(self.program.log.parent).free < _FULL_BYTES
+        return "the disk is full" if full else "it ended without a word"
 
 
 async def spawn(program: Program, *, prepare: Callable[[], None] = lambda: None) -> Child:
@@ -140,10 +146,18 @@ async def run(program: Program, *, prepare: Callable[[], None]) -> None:
     try:
         code = await child.process.wait()
     except asyncio.CancelledError:
-        child.signal(signal.SIGKILL)
+        await _kill_family(child)
         raise
     if code != 0:
         raise CannotStart(program.part, child.complaint())
+
+
+async def _kill_family(child: Child) -> None:
+    """End a program with all that it has started, and return when the last of them has ended."""
+    with suppress(ProcessLookupError):
+        os.killpg(child.process.pid, signal.SIGKILL)
+    await child.process.wait()
+    os.close(await claim(child.program.part, child.program.lock, _LEFTOVER_TIMEOUT_S))
 
 
 def bound_log(log: Path) -> int:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -31,9 +31,9 @@ class Call:
 
     method: Literal["GET", "POST"]
     url: str
-    headers: Mapping[str, str]
-    body: bytes = b""
-    secrets: tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 @asynccontextmanager

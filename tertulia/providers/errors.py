@@ -20,7 +20,7 @@ MAX_DETAIL = 300
 
 # Shorter texts occur in innocent words as well, so hiding them would only garble the message.
 _SHORTEST_SECRET = 8
-_KEY = re.compile(r"\bBearer\s+\S+|\b(?:sk|pk|rk|gsk|xai)[-_][\w.*-]{6,}|\bAIza[\w*-]{10,}", re.IGNORECASE)
+_KEY = re.compile(r"\bBearer\s+[^\s,;'\"]+|\b(?:sk|pk|rk|gsk|xai)[-_][\w.*-]{6,}|\bAIza[\w*-]{10,}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

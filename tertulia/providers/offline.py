@@ -11,11 +11,9 @@ from tertulia.providers.reading import read
 MODEL = "offline"
 
 _WORD = re.compile(r"\s*\S+\s*")
-_QUESTION = (
-    "That is a good question, but I can't answer it: no AI provider is connected, "
-    "so all I can do is take you through the questions here."
-)
-_REMARK = "Thank you. No AI provider is connected, so all I can do is take you through the questions here."
+_LIMITS = "no AI provider is connected, so I can only follow the questions of this conversation."
+_TO_A_QUESTION = f"That is a good question, but I can't answer it: {_LIMITS}"
+_TO_A_REMARK = f"Thank you. I can't say much about that: {_LIMITS}"
 
 
 class Offline:
@@ -40,5 +38,5 @@ def answer(request: CompletionRequest) -> str:
     """Answer by rules: JSON that fits the request's schema, or a sentence where it has none."""
     said = next((message.text for message in reversed(request.messages) if message.role == "user"), "").strip()
     if request.json_schema is None:
-        return _QUESTION if said.endswith("?") else _REMARK
+        return _TO_A_QUESTION if said.endswith("?") else _TO_A_REMARK
     return json.dumps(read(request.json_schema, said), ensure_ascii=False)

@@ -1,7 +1,7 @@
 """The wire of OpenAI's chat completions, spoken by OpenRouter, Groq, Gemini's facade and most self-hosted servers."""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -82,7 +82,7 @@ class OpenAIChat:
         self._dialect = _DIALECTS[config.dialect]
         self._key = config.api_key.get_secret_value().strip() if config.api_key else ""
 
-    def stream(self, request: CompletionRequest) -> AsyncIterator[TextDelta | Completion]:
+    def stream(self, request: CompletionRequest) -> AsyncGenerator[TextDelta | Completion]:
         """Ask, and yield the text as it comes; the last item is the Completion.
 
         Raises:
@@ -150,7 +150,7 @@ class ChatAnswer:
         self._speaking = False
         self._refused = False
         self._finish: FinishReason | None = None
-        self._done = False
+        self._settled = False
         self._usage: Mapping[str, Any] | None = None
         self._model = ""
         self._id: str | None = None
@@ -158,7 +158,7 @@ class ChatAnswer:
     @property
     def stage(self) -> Stage:
         """How far the answer has come."""
-        if self._done or (self._finish and self._usage):
+        if self._settled:
             return Stage.SETTLED
         if self._finish:
             return Stage.COMPLETE
@@ -179,7 +179,7 @@ class ChatAnswer:
             ProviderFailure: TRUNCATED without a terminal marker; CONTENT_POLICY where it was refused; MALFORMED where
                 it is empty.
         """
-        if not self._finish and not self._done:
+        if not self._finish and not self._settled:
             raise ProviderFailure(FailureClass.TRUNCATED, "the stream ended before the answer did")
         finish = self._finish or FinishReason.STOP
         text = "".join(self._texts)
@@ -200,8 +200,8 @@ class ChatAnswer:
     def _read_all(self, events: Iterable[JSONEvent]) -> Iterator[str]:
         for event in events:
             if event.data is None:
-                self._done = True
-            elif not self._done:
+                self._settled = True
+            elif not self._settled:
                 yield from self._read(event.data)
 
     def _read(self, chunk: Mapping[str, Any]) -> Iterator[str]:
@@ -210,6 +210,8 @@ class ChatAnswer:
         self._model = string(chunk.get("model")) or self._model
         self._id = string(chunk.get("id")) or self._id
         self._usage = _usage_in(chunk) or self._usage
+        # Usage beside the finish settles nothing: some report both on every chunk.
+        self._settled = bool(self._finish and not choice and self._usage)
         yield from self._read_delta(mapping(choice.get("delta") or choice.get("message")))
         finish = choice.get("finish_reason")
         if isinstance(finish, str) and finish:

@@ -9,7 +9,9 @@ from tertulia.providers.untrusted import items, mapping, number, string
 
 _YES = re.compile(r"\b(?:yes|yeah|yep|sure|of course|certainly|absolutely|correct|true|okay|ok)\b", re.IGNORECASE)
 _NO = re.compile(r"\b(?:no|nope|not|never|false|none)\b|n't\b", re.IGNORECASE)
-_NO_ANSWER = re.compile(r"\?$|^(?:skip|pass|n/?a|no idea|i don't know|i do not know)\b|^$", re.IGNORECASE)
+_NO_ANSWER = re.compile(
+    r"\?$|^$|^(?:skip|pass|n/?a|no idea)\b|\b(?:don't|do not) know\b|\b(?:rather|prefer) not\b", re.IGNORECASE
+)
 _NAME_GIVEN = re.compile(r"^.{0,20}?\b(?:my name is|call me)\s+", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?")
 _NUMBER_WORDS = {"one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8"}

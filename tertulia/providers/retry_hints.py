@@ -6,8 +6,6 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import httpx
-
 from tertulia.providers.untrusted import items, mapping, number, string
 
 MAX_WAIT = timedelta(hours=24)
@@ -43,25 +41,25 @@ def retry_hint(headers: Mapping[str, str], error: Mapping[str, Any], now: dateti
     Returns:
         The wait, at most 24 h; None where nothing sensible is said.
     """
-    for wait in _hints(httpx.Headers(dict(headers)), error, now):
+    for wait in _hints(_lower(headers), error, now):
         if wait is not None and 0 <= wait < _ABSURD_S:
             return min(timedelta(seconds=wait), MAX_WAIT)
     return None
 
 
-def _hints(headers: httpx.Headers, error: Mapping[str, Any], now: datetime) -> Iterator[float | None]:
+def _hints(headers: Mapping[str, object], error: Mapping[str, Any], now: datetime) -> Iterator[float | None]:
     metadata = mapping(error.get("metadata"))
     yield _milliseconds(headers.get("retry-after-ms"))
     yield _seconds(headers.get("retry-after"), now)
     yield _seconds(mapping(error.get("availability")).get("retry_after"), now)
     yield from (_seconds(detail.get("retryDelay"), now) for detail in map(mapping, items(error.get("details"))))
     yield _exhausted(headers, now)
-    yield _exhausted(_text_headers(metadata.get("headers")), now)
+    yield _exhausted(_lower(mapping(metadata.get("headers"))), now)
     yield _seconds(metadata.get("resets_at"), now)
     yield _advice(error.get("message"))
 
 
-def _exhausted(headers: httpx.Headers, now: datetime) -> float | None:
+def _exhausted(headers: Mapping[str, object], now: datetime) -> float | None:
     """Read when the last of the exhausted limits is reset; a header for what remains has one for its reset."""
     waits = [
         _seconds(headers.get(name.replace("remaining", "reset")), now)
@@ -113,5 +111,5 @@ def _moment(text: str) -> datetime | None:
     return None
 
 
-def _text_headers(value: object) -> httpx.Headers:
-    return httpx.Headers({name: str(text) for name, text in mapping(value).items()})
+def _lower(headers: Mapping[str, object]) -> Mapping[str, object]:
+    return {name.lower(): value for name, value in headers.items()}

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from tertulia.domain.definition import Definition
 from tertulia.domain.errors import DefinitionInvalid, NotFound
@@ -40,13 +41,16 @@ class DefinitionFiles:
             NotFound: There is no file of that name.
             DefinitionInvalid: The file can't be used; every problem is named with its place.
         """
+        if not is_identifier(name):
+            raise NotFound("definition", name)
         path = self._directory / f"{name}{_SUFFIX}"
         try:
-            stat = path.stat() if is_identifier(name) else None
-        except OSError:
-            stat = None
-        if stat is None:
-            raise NotFound("definition", name)
+            return self._current(name, path)
+        except FileNotFoundError as error:
+            raise NotFound("definition", name) from error
+
+    def _current(self, name: DefinitionName, path: Path) -> Definition:
+        stat = path.stat()
         known = self._loaded.get(name)
         if known is None or (known.modified_ns, known.size) != (stat.st_mtime_ns, stat.st_size):
             known = _Loaded(stat.st_mtime_ns, stat.st_size, load(path))
@@ -60,35 +64,36 @@ def load(path: Path) -> Definition:
     Raises:
         DefinitionInvalid: It can't be used; every problem is named with its place.
     """
-    root = _compose(path)
-    if repeated := [
-        f"{path}:{_line(node)}: {node.value!r} is given twice; remove one" for node in _repeated_keys(root)
-    ]:
+    root, data = _parse(path)
+    repeated = [f"{path}:{_line(key)}: {key.value!r} is given twice; remove one" for key in _repeated_keys(root)]
+    if repeated:
         raise DefinitionInvalid(repeated)
     try:
-        definition = Definition.model_validate(yaml.SafeLoader("").construct_document(root))
+        definition = Definition.model_validate(data)
     except ValidationError as error:
         raise DefinitionInvalid([_told(path, root, problem) for problem in error.errors()]) from error
     if definition.name != path.stem:
-        place = _line(_at(root, ("name",)))
-        raise DefinitionInvalid([f"{path}:{place}: the name has to be {path.stem!r}, as the file is called"])
+        line = _line(_at(root, ("name",)))
+        raise DefinitionInvalid([f"{path}:{line}: name: has to be {path.stem!r}, as the file is called"])
     return definition
 
 
-def _compose(path: Path) -> yaml.Node:
+def _parse(path: Path) -> tuple[yaml.Node, Any]:
+    """Read YAML as nodes, which know their lines, and as data."""
     try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        root = loader.get_single_node()
+        if not isinstance(root, yaml.MappingNode):
+            raise DefinitionInvalid([f"{path}:1: a definition is a mapping of names to values"])
+        return root, loader.construct_document(root)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise DefinitionInvalid([f"{path}:{line}: this is not YAML: {error.problem}"]) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise DefinitionInvalid([f"{path}:1: this is not YAML in UTF-8"]) from error
-    if not isinstance(root, yaml.MappingNode):
-        raise DefinitionInvalid([f"{path}:1: a definition is a mapping of names to values"])
-    return root
 
 
-def _told(path: Path, root: yaml.Node, problem: Any) -> str:
+def _told(path: Path, root: yaml.Node, problem: ErrorDetails) -> str:
     place = ".".join(str(key) for key in problem["loc"])
     return f"{path}:{_line(_at(root, problem['loc']))}: {place}: {problem['msg']}"
 
@@ -100,7 +105,7 @@ def _line(node: yaml.Node) -> int:
 def _at(root: yaml.Node, path: Sequence[str | int]) -> yaml.Node:
     """Find the node that a path leads to, or the last one on the way that exists.
 
-    A path may hold what is not in the file, such as the kind of a slot; that is passed over.
+    A path may name what is not written in the file, such as the kind of a slot; that is passed over.
     """
     node = root
     for key in path:
@@ -119,16 +124,24 @@ def _child(node: yaml.Node, key: str | int) -> yaml.Node | None:
             return None
 
 
-def _repeated_keys(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
-    match node:
-        case yaml.MappingNode():
-            seen = set[str]()
-            for name, value in node.value:
-                if isinstance(name, yaml.ScalarNode):
-                    if name.value in seen:
-                        yield name
-                    seen.add(name.value)
-                yield from _repeated_keys(value)
-        case yaml.SequenceNode():
-            for child in node.value:
-                yield from _repeated_keys(child)
+def _repeated_keys(root: yaml.Node) -> Iterator[yaml.ScalarNode]:
+    visited, ahead = set[int](), [root]
+    while ahead:
+        node = ahead.pop()
+        if id(node) in visited:
+            continue  # An alias leads to a node that has been here before.
+        visited.add(id(node))
+        match node:
+            case yaml.MappingNode():
+                yield from _repeated([key for key, _ in node.value if isinstance(key, yaml.ScalarNode)])
+                ahead += [value for _, value in node.value]
+            case yaml.SequenceNode():
+                ahead += node.value
+
+
+def _repeated(keys: Sequence[yaml.ScalarNode]) -> Iterator[yaml.ScalarNode]:
+    seen = set[str]()
+    for key in keys:
+        if key.value in seen:
+            yield key
+        seen.add(key.value)

@@ -22,7 +22,7 @@ _PASSING = (
     "57",  # operator intervention: shutdown, start-up, time limit of a statement
     "58",  # system error
 )
-# Errors of this class quote the value that does not fit.
+# Errors of this class, the driver's own about arguments too, quote the value that does not fit.
 _DATA_EXCEPTION = "22"
 
 
@@ -40,10 +40,6 @@ def translated() -> Iterator[None]:
             raise Unavailable(PART, str(error.args[0])) from error
         _forget_rows(error)
         raise
-    except asyncpg.DataError as error:
-        error.args = ("an argument does not fit its type",)
-        error.__cause__ = error.__context__ = None
-        raise
     except TimeoutError as error:
         raise Unavailable(PART, "no answer in time") from error
     except OSError as error:
@@ -51,8 +47,9 @@ def translated() -> Iterator[None]:
 
 
 def _forget_rows(error: asyncpg.PostgresError) -> None:
-    """Remove what quotes rows or values: details, hints and context, and the message itself where it does so."""
+    """Remove what quotes rows or values: details, context, causes, and the message itself where it does so."""
     if (error.sqlstate or "").startswith(_DATA_EXCEPTION):
         error.args = (f"a value does not fit (SQLSTATE {error.sqlstate})",)
     error.message = error.args[0]
     error.detail = error.hint = error.context = error.internal_query = None
+    error.__cause__ = error.__context__ = None

@@ -4,8 +4,8 @@ The workflow's history is the truth, and these tables follow it. After a crash a
 has done, and do it differently: messages that nobody had accepted can arrive in another order. So each call states how
 things stand from its turn on, and what stood there before is replaced. Two things keep an earlier call from undoing a
 later one. Each transaction begins with the update of the session's row: there the calls of a session queue, and one
-that its caller has given up never commits. And a worker that was frozen is known by its workflow's time: where others
-have gone past its turn meanwhile, their time is later.
+that its caller has given up never commits. And a worker that was frozen, and goes on when it wakes, is known by its
+workflow's time: those who have come to its turn meanwhile did so at a later one.
 """
 
 from collections.abc import Container, Mapping
@@ -37,12 +37,10 @@ WHERE sessions.status = 'open'
 RETURNING session_id
 """
 
-# In time is what goes on from where the session stands, what goes back from there at a later time than it was written,
-# and the same call again.
+# A call is in time if the session has not come to its turn yet, or came there at an earlier time, or by the same call.
 _BEGIN_IN_SESSION = """
-UPDATE sessions SET latest_turn = $2, updated_at = coalesce($3, updated_at)
-WHERE session_id = $1
-  AND (latest_turn < $2 OR updated_at < coalesce($3::timestamptz, 'infinity') OR (latest_turn, updated_at) = ($2, $3))
+UPDATE sessions SET latest_turn = $2, updated_at = $3
+WHERE session_id = $1 AND (latest_turn < $2 OR updated_at < $3 OR (latest_turn, updated_at) = ($2, $3))
 RETURNING session_id
 """
 
@@ -64,7 +62,7 @@ DELETE FROM turns WHERE session_id = $1 AND turn >= $2
 _INSERT_BEGUN = """
 WITH begun AS (
     INSERT INTO turns (session_id, turn, status, message_ids, started_at)
-    VALUES ($1, $2, 'running', jsonb_path_query_array($4, '$[*].message_id'), coalesce($3, now()))
+    VALUES ($1, $2, 'running', jsonb_path_query_array($4, '$[*].message_id'), $3)
 )
 INSERT INTO messages (session_id, seq, turn, role, text, created_at, message_id)
 SELECT $1, seq, $2, role, text, created_at, message_id
@@ -75,8 +73,7 @@ _END_IN_SESSION = """
 UPDATE sessions
 SET state = $4, status = $5, owner = $6, turn = $2, latest_turn = $2, slots = $7, next_action = $8, closed_reason = $9,
     updated_at = $3
-WHERE session_id = $1
-  AND (latest_turn < $2 OR updated_at < $3 OR (latest_turn, updated_at) = ($2, $3))
+WHERE session_id = $1 AND (latest_turn < $2 OR updated_at < $3 OR (latest_turn, updated_at) = ($2, $3))
 RETURNING session_id
 """
 

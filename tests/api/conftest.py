@@ -70,9 +70,14 @@ class World:
         """Put other ports or limits behind the API."""
         self.app.state.ports = replace(self.app.state.ports, **fields)
 
-    def be_impatient(self) -> None:
-        """Let no request wait for long."""
-        self.change(reply_wait=timedelta(milliseconds=50), engine_wait=timedelta(milliseconds=50))
+    def do_not_wait_for_replies(self) -> None:
+        """Answer with a receipt where a reply is not there at once."""
+        self.change(reply_wait=timedelta(milliseconds=20))
+
+    def take_nothing(self) -> None:
+        """Be an engine without a worker, and an API that notices soon."""
+        self.change(engine_wait=timedelta(milliseconds=20))
+        self.sessions.taking.clear()
 
 
 @pytest.fixture(scope="session")
@@ -96,11 +101,16 @@ def world(served: tuple[FastAPI, str]) -> World:
     return World(served[0])
 
 
-@pytest.fixture
-async def api(served: tuple[FastAPI, str], world: World) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the server."""
+@pytest.fixture(scope="session")
+async def http_client(served: tuple[FastAPI, str]) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=served[1], timeout=10, trust_env=False) as client:
         yield client
+
+
+@pytest.fixture
+def api(http_client: httpx.AsyncClient, world: World) -> httpx.AsyncClient:
+    """A client of the server, with the test's own world behind it."""
+    return http_client
 
 
 @pytest.fixture

@@ -93,8 +93,7 @@ class TestReceipts:
     async def test_a_receipt_promises_only_what_has_been_taken(
         self, api: httpx.AsyncClient, world: World, messages: str
     ) -> None:
-        world.be_impatient()
-        world.sessions.taking.clear()
+        world.take_nothing()
 
         answer = await api.post(messages, json=HELLO, headers=ASYNC)
 
@@ -120,7 +119,7 @@ class TestReceipts:
     async def test_a_reply_that_takes_too_long_becomes_a_receipt(
         self, api: httpx.AsyncClient, world: World, messages: str
     ) -> None:
-        world.be_impatient()
+        world.do_not_wait_for_replies()
         world.sessions.ending.clear()
 
         late = await api.post(messages, json=HELLO)

@@ -208,8 +208,7 @@ async def test_an_unknown_session_is_not_found(api: httpx.AsyncClient, method: s
 async def test_calls_that_no_worker_takes_in_time_can_be_tried_again(
     api: httpx.AsyncClient, world: World, method: str, path: str, body: object
 ) -> None:
-    world.be_impatient()
-    world.sessions.taking.clear()
+    world.take_nothing()
 
     answer = await api.request(method, f"/v1/sessions{path}", json=body)
 

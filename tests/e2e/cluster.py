@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Cluster:
-    """One of each part; `kill_…` sends SIGKILL. Postgres and Temporal come back by themselves, processes of ours on request."""
+    """One of each part, and what `kill_…` sends is SIGKILL. The servers come back by themselves, ours on request."""
 
     def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
         self._directory = directory

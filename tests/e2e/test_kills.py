@@ -3,11 +3,10 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 
 import pytest
 
-from tertulia.embedded.simulator import Answer, ProviderSimulator
+from tertulia.embedded.simulator import ProviderSimulator
 from tests.e2e.cluster import Cluster
 from tests.e2e.talking import Talk
 
@@ -19,11 +18,13 @@ KILLS = 4
 @pytest.fixture(scope="module")
 async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
     # The answers take a while to stream, so that kills hit before, during and after the provider's call.
-    async with ProviderSimulator(default=_Echo) as simulator:
+    async with ProviderSimulator() as simulator:
+        simulator.always("first", Answer(first_token_after_s=0.1, gap_s=0.05))
         environment = {
             "PRIMARY_PROVIDER": "first",
             "SECONDARY_PROVIDER": "second",
             "FIRST_BASE_URL": simulator.url,
+            "FIRST_MODEL": "first",
             "SECOND_BASE_URL": simulator.url,
         }
         async with Cluster(tmp_path_factory.mktemp("cluster"), environment) as running:

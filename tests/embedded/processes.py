@@ -38,12 +38,15 @@ async def holder(directory: Path, *options: str, becoming: str | None = None) ->
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
+    held = json.loads(await process.stdout.readline())
     try:
-        yield Holder(process, json.loads(await process.stdout.readline()))
+        yield Holder(process, held)
     finally:
         with suppress(ProcessLookupError):
-            process.terminate()
+            process.kill()
         await process.wait()
+        for pid in held.get("pids", ()):
+            await ended(pid)
 
 
 async def ended(pid: int) -> None:
@@ -85,6 +88,15 @@ def bystander(*argv: str, directory: Path | None = None, uid: int | None = None)
 
 def uid_of(pid: int) -> int:
     return Path(f"/proc/{pid}").stat().st_uid
+
+
+def fill(disk: Path, *, leave_mb: int) -> Path:
+    """Fill a disk; return the file to remove when there is to be room again."""
+    space = os.statvfs(disk)
+    ballast = disk / "ballast"
+    with ballast.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, space.f_bavail * space.f_frsize - leave_mb * 2**20)
+    return ballast
 
 
 def names_in(directory: Path) -> list[str]:

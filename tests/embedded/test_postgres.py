@@ -13,7 +13,7 @@ import pytest
 
 from tertulia.domain.errors import CannotStart
 from tertulia.embedded.postgres import EmbeddedPostgres
-from tests.embedded.processes import bystander, ended, names_in, uid_of, working_in
+from tests.embedded.processes import bystander, ended, fill, names_in, uid_of, working_in
 
 
 @asynccontextmanager
@@ -190,11 +190,3 @@ async def insert_until_it_fails(connection: asyncpg.Connection) -> int:
             n += 1
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
         return n
-
-
-def fill(disk: Path, *, leave_mb: int) -> Path:
-    space = os.statvfs(disk)
-    ballast = disk / "ballast"
-    with ballast.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, space.f_bavail * space.f_frsize - leave_mb * 2**20)
-    return ballast

@@ -10,9 +10,9 @@ import pytest
 from temporalio.client import Client
 
 from tertulia.embedded.postgres import EmbeddedPostgres
-from tertulia.embedded.process import Program, _dying_with, bound_log, spawn
+from tertulia.embedded.process import Program, _dying_with, bound_log, run, spawn
 from tertulia.embedded.temporal import EmbeddedTemporal
-from tests.embedded.processes import ended, holder, uid_of, working_in
+from tests.embedded.processes import holder, uid_of, working_in
 
 
 @pytest.mark.parametrize("options", [(), ("--without-death-signal",)], ids=["by the kernel", "by a watching shell"])
@@ -37,8 +37,6 @@ async def test_servers_die_with_a_killed_parent_and_the_next_start_finds_everyth
             assert await connection.fetchval("select n from kept") == 42
             assert (await client.get_workflow_handle("kept").describe()).id == "kept"
             await connection.close()
-            for pid in parent.held["pids"]:
-                await ended(pid)
     assert working_in(tmp_path) == []
 
 
@@ -91,6 +89,19 @@ def test_a_log_stays_under_its_limit_and_the_writer_keeps_its_file(tmp_path: Pat
 
     assert log.read_bytes() == b"after"
     assert (tmp_path / "server.log.1").stat().st_size == 9 * 1024 * 1024
+
+
+async def test_a_program_whose_run_is_cancelled_ends_with_all_that_it_has_started(tmp_path: Path) -> None:
+    program = shell("sleep 1000 & echo started; sleep 1000", tmp_path)
+    program.log.touch()
+    running = asyncio.create_task(run(program, prepare=lambda: None))
+    await written(program.log, "started")
+
+    running.cancel()
+    await asyncio.wait({running})
+
+    assert running.cancelled()
+    assert working_in(tmp_path) == []
 
 
 async def test_the_complaint_is_the_last_error_since_the_start(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ import os
 import shutil
 import signal
 import socket
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from temporalio.service import RPCError
 from tertulia.domain.errors import CannotStart
 from tertulia.domain.ids import SEARCH_ATTRIBUTES
 from tertulia.embedded.temporal import EmbeddedTemporal
-from tests.embedded.processes import names_in, working_in
+from tests.embedded.processes import fill, names_in, working_in
 
 EVERY_ATTRIBUTE = TypedSearchAttributes(
     [SearchAttributePair(SearchAttributeKey.for_keyword(name), "x") for name in SEARCH_ATTRIBUTES]
@@ -97,6 +98,30 @@ async def test_data_of_another_version_is_refused_and_left_as_it_is(tmp_path: Pa
 
 def contents(directory: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in directory.glob("*.db")}
+
+
+async def test_a_disk_that_fills_up_loses_nothing_and_work_goes_on_when_there_is_room(small_disk: Path) -> None:
+    async with EmbeddedTemporal(small_disk / "temporal") as server:
+        client = await Client.connect(server.address)
+        ballast = fill(small_disk, leave_mb=1)
+        acknowledged = await start_workflows_until_it_fails(client)
+
+        ballast.unlink()
+
+        assert await kept(server, acknowledged) == acknowledged
+        await start_workflow(server, "there-is-room")
+
+
+async def start_workflows_until_it_fails(client: Client) -> list[str]:
+    names: list[str] = []
+    patience = timedelta(seconds=1)
+    try:
+        while True:
+            name = f"workflow-{len(names)}"
+            await client.start_workflow("Anything", "x" * 50_000, id=name, task_queue="nobody", rpc_timeout=patience)
+            names.append(name)
+    except RPCError:
+        return names
 
 
 async def test_a_command_that_is_no_temporal_server_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,6 +88,37 @@ async def test_it_shows_its_addresses_answers_and_stops_in_order(tmp_path: Path)
     assert working_in(tmp_path) == []
 
 
+async def test_ctrl_c_while_it_starts_leaves_nothing_running(tmp_path: Path) -> None:
+    process = await launch(tmp_path / "data")
+    await line_with(process, "Postgres …")
+
+    process.send_signal(signal.SIGINT)
+
+    assert await process.wait() == 0
+    assert working_in(tmp_path) == []
+
+
+async def test_a_second_ctrl_c_ends_it_at_once_and_its_servers_follow(tmp_path: Path) -> None:
+    async with up(tmp_path / "data") as running:
+        children = working_in(tmp_path / "data")
+        running.process.send_signal(signal.SIGINT)
+        await line_with(running.process, "Stopping")
+
+        assert await running.stop(signal.SIGINT) == 130
+
+        for pid in children:
+            await ended(pid)
+    assert working_in(tmp_path) == []
+
+
+async def line_with(process: asyncio.subprocess.Process, text: str) -> None:
+    assert process.stdout is not None
+    async for line in process.stdout:
+        if text in line.decode():
+            return
+    raise AssertionError(f"it never said {text}")
+
+
 async def test_killed_it_leaves_nothing_running_and_goes_on_where_it_was(tmp_path: Path) -> None:
     async with up(tmp_path / "data") as first:
         async with first.api as api:

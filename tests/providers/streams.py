@@ -1,6 +1,6 @@
 """Answers as they stand on the wire of OpenAI's chat completions, byte for byte, and what each comes to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from tertulia.domain.completions import FinishReason, Usage
@@ -17,7 +17,7 @@ class Stream:
     failure: FailureClass | None = None
     status: int | None = None
     finish: FinishReason = FinishReason.STOP
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     charged_usd: Decimal | None = None
     charges: bool = False
 
@@ -26,7 +26,8 @@ class Stream:
 
 
 def chunk(text: str, finish: str = "null") -> bytes:
-    return f'data: {{"id":"c1","model":"m","choices":[{{"index":0,"delta":{{"content":"{text}"}},"finish_reason":{finish}}}]}}\n\n'.encode()
+    choice = f'{{"index":0,"delta":{{"content":"{text}"}},"finish_reason":{finish}}}'
+    return f'data: {{"id":"c1","model":"m","choices":[{choice}]}}\n\n'.encode()
 
 
 def tool_call(index: int, arguments: str, name: str = "") -> bytes:
@@ -36,7 +37,7 @@ def tool_call(index: int, arguments: str, name: str = "") -> bytes:
     return f'data: {{"choices":[{{"index":0,"delta":{{"tool_calls":[{call}]}},"finish_reason":null}}]}}\n\n'.encode()
 
 
-ROLE = b'data: {"id":"c1","model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}\n\n'
+ROLE = b'data: {"id":"c1","model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n'
 HELLO = chunk("Hel") + chunk("lo, ") + chunk("Zo\u00eb \u4f60\u597d \U0001f44b")
 TEXT = "Hello, Zo\u00eb \u4f60\u597d \U0001f44b"
 STOP = b'data: {"id":"c1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
@@ -65,7 +66,10 @@ GROQ_ERROR = (
     b'"x_groq":{"id":"req_1","error":"over capacity"}}\n\n'
 )
 ERROR = b'data: {"error":{"message":"boom","type":"server_error","code":null}}\n\n'
-GEMINI_ERROR = b'[{\n  "error": {\n    "code": 503,\n    "message": "The model is {overloaded}.",\n    "status": "UNAVAILABLE"\n  }\n}]\n'
+GEMINI_ERROR = (
+    b'[{\n  "error": {\n    "code": 503,\n    "message": "The model is {overloaded}.",\n'
+    b'    "status": "UNAVAILABLE"\n  }\n}]\n'
+)
 WHOLE = (
     b'{"id":"c1","object":"chat.completion","model":"m","choices":[{"index":0,"message":{"role":"assistant",'
     b'"content":"{\\"value\\": 5}"},"finish_reason":"stop"}],"usage":{"prompt_tokens":12,"completion_tokens":5}}'
@@ -113,10 +117,8 @@ ANSWERS = (
     ),
     Stream(
         "reasoning",
-        b'data: {"choices":[{"delta":{"reasoning":"hmm"}}]}\n\ndata: {"choices":[{"delta":{"reasoning_content":"hm"}}]}\n\n'
-        + HELLO
-        + STOP
-        + DONE,
+        b'data: {"choices":[{"delta":{"reasoning":"hmm"}}]}\n\n'
+        b'data: {"choices":[{"delta":{"reasoning_content":"hm"}}]}\n\n' + HELLO + STOP + DONE,
         TEXT,
     ),
     Stream("invalid utf-8", chunk("a") + chunk("?").replace(b"?", b"\xff\xfe") + STOP + DONE, "a\ufffd\ufffd"),

@@ -1,6 +1,7 @@
 """The wire of chat completions, read off recorded bytes that are split in every way."""
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -58,7 +59,7 @@ def test_a_stream_comes_to_the_same_wherever_it_is_split(stream: Stream) -> None
 @settings(max_examples=300, deadline=None)
 def test_a_stream_comes_to_the_same_in_any_pieces(stream: Stream, cuts: list[int]) -> None:
     bounds = [0, *sorted(min(cut, len(stream.body)) for cut in cuts), len(stream.body)]
-    pieces = [stream.body[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
+    pieces = [stream.body[start:end] for start, end in pairwise(bounds)]
     assert is_as_expected(stream, pieces)
 
 

@@ -61,15 +61,11 @@ def said(message_id: str, seq: int, turn: int, *, text: str = "", minute: float 
 
 
 def shown(seq: int, turn: int, *, text: str = "", minute: float = 0) -> Message:
-    return Message(
-        seq=seq, turn=turn, role=Role.ASSISTANT, text=text or f"reply of turn {turn}", created_at=at(minute)
-    )
+    return Message(seq=seq, turn=turn, role=Role.ASSISTANT, text=text or f"reply of turn {turn}", created_at=at(minute))
 
 
 def begin(turn: int, *messages: Message, minute: float | None = None, session_id: SessionId = CHAT) -> BeginTurn:
-    return BeginTurn(
-        session_id=session_id, turn=turn, messages=messages, at=at(turn if minute is None else minute)
-    )
+    return BeginTurn(session_id=session_id, turn=turn, messages=messages, at=at(turn if minute is None else minute))
 
 
 def end(

@@ -277,10 +277,10 @@ async def test_sessions_do_not_see_each_other(pool: Pool) -> None:
 async def test_what_postgres_cannot_hold_is_replaced(pool: Pool) -> None:
     turns = PostgresTurns(pool)
     await turns.open(new_session(context={"nul\0": ["a\0b", r"\u0000", "\\\0"]}), GREETING)
-    await turns.begin(begin(1, said("m1", 1, 1, text="a\0b\ud83d")))
+    await turns.begin(begin(1, said("m1", 1, 1, text="a\0b")))
     await turns.end(end(1, shown(2, 1, text="c\0d"), ids=["m1"], closes="\0"))
 
-    assert await texts(pool) == ["a\ufffdb\ufffd", "c\ufffdd"]
+    assert await texts(pool) == ["a\ufffdb", "c\ufffdd"]
     record = await PostgresSessionRecords(pool).get(CHAT)
     assert record is not None
     assert record.context == {"nul\ufffd": ["a\ufffdb", r"\u0000", "\\\ufffd"]}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.engine import Chat, Engine
+from tests.engine import Engine
 
 
 async def test_a_session_continues_as_new_without_losing_or_doubling_anything(engine: Engine) -> None:

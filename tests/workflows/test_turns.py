@@ -1,13 +1,15 @@
 """The life of a turn, on the real server."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
 from tertulia.domain.conversation import Close, IncomingMessage, OpenSession, TransitionTo, TurnStatus
-from tertulia.domain.errors import FailureClass, InvalidInput, SessionClosed, TransitionRefused
+from tertulia.domain.errors import FailureClass, InvalidInput, NotFound, SessionClosed, TransitionRefused
 from tertulia.embedded.simulator import Answer, BlackHole, ProviderSimulator, Status
 from tests.engine import Engine, until
+from tests.recruiting_script import EXCHANGES, FINAL_STATE, final_slots
 
 
 async def test_a_session_greets_and_answers(engine: Engine) -> None:
@@ -126,9 +128,13 @@ async def test_a_whole_prescreen_needs_no_provider_that_works(engine: Engine, si
     for name in ("first", "second", "third"):
         simulator.always(name, Status(code=500))
     chat = await engine.chat("recruiting")
-    for answer in SCRIPT:
-        reply = await chat.say(answer)
-    assert reply.state == EXPECTED_STATE
+    for exchange in EXCHANGES:
+        reply = await chat.say(exchange.answer)
+    assert reply.state == FINAL_STATE
+    (row,) = await engine.rows("select state, slots from sessions where session_id = $1", chat.id)
+    assert row["state"] == FINAL_STATE
+    assert row["slots"] == final_slots(datetime.now(UTC))
+    assert not simulator.log
 
 
 async def test_a_transition_by_hand_is_checked_against_the_definition(engine: Engine) -> None:
@@ -145,3 +151,8 @@ async def test_a_message_can_be_taken_now_and_answered_later(engine: Engine) -> 
     message_id = await engine.sessions.submit(chat.id, IncomingMessage(text="later"))
     reply = await chat.say("later", message_id)
     assert reply.text == "You said: later"
+
+
+async def test_a_session_of_an_unknown_definition_fails_clearly(engine: Engine) -> None:
+    with pytest.raises(NotFound, match="no definition 'nonsense'"):
+        await engine.chat("nonsense")

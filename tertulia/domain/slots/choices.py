@@ -47,7 +47,7 @@ _PLACE = re.compile(
     r"(\d{1,2}|first|second|third|fourth|fifth|last)(?:st|nd|rd|th)?(?: one| option| choice)?"
 )
 _BETWEEN = re.compile(r",|&|\band\b")
-_TYPO_SIMILARITY = 0.84
+_TYPO_SIMILARITY = 0.8
 _TYPO_CHARS = range(4, 41)
 
 

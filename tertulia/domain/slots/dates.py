@@ -9,7 +9,7 @@ from typing import Literal
 from dateparser.date import DateDataParser
 
 from tertulia.domain.slots.kinds import DateSlot
-from tertulia.domain.slots.numbers import amounts
+from tertulia.domain.slots.numbers import Amount, amounts
 from tertulia.domain.slots.outcome import NotUnderstood, Outcome, Reason, Understood
 from tertulia.domain.slots.phrases import plain
 
@@ -30,20 +30,22 @@ _DAY_MONTH = re.compile(rf"(?<![\d.,]){_DAY}(?: day)?(?: of)? {_MONTH}{_YEAR}")
 _MONTH_DAY = re.compile(rf"\b{_MONTH} (?:the )?{_DAY}(?!\d){_YEAR}")
 _PART_OF_MONTH = re.compile(rf"\b{_PART}(?:{_MONTH}{_YEAR}|(?P<which>this|next) month)")
 _ONLY_MONTH = re.compile(
-    rf"(?:^|\b(?:in|by|from|around|about|next|this|of|as of|since) ){_MONTH}(?! (?:be|start|not))(?:,? (?P<year>20\d\d)\b)?"
+    rf"(?:^|\b(?:in|by|from|around|about|next|this|as of) ){_MONTH}(?! (?:be|start|not))(?:,? (?P<year>20\d\d)\b)?"
 )
 _NEXT_PERIOD = re.compile(r"\b(?:next|coming|following) (?P<period>week|month|year)\b")
 _NAMED_WEEKDAY = re.compile(rf"(?:^|\b(?:on|next|this|coming|following|from|by) )(?:(?:next|this|coming) )?{_WEEKDAY}")
 _AT_ONCE = re.compile(
-    r"\b(?:immediately|asap|as soon as possible|right (?:away|now)|straight ?away|at once|today|any ?time|now|instantly)\b"
+    r"\b(?:immediately|as soon as possible|asap|right (?:away|now)|straight ?away|at once|today|any ?time|now)\b"
 )
-_NOT_AT_ONCE = re.compile(r"\b(?:not|can't|cannot|don't|never)\b|n't\b")
+_NEGATION = re.compile(r"\b(?:not|cannot|never)\b(?! (?:before|until|earlier))|n't\b")
 _TOMORROW = re.compile(r"\b(?P<after>(?:the )?day after )?tomorrow\b")
-_DISTANCE = re.compile(r"(?:\bin|\bafter|\bwithin)(?: about| around| roughly)? $")
-_DISTANCE_TAIL = re.compile(r"\s*(?:'?s?'? time|from (?:now|today)|later|notice)?\b")
+_LED = re.compile(r"\b(?:in|after|within)(?: about| around| roughly)? $")
+_TAILED = re.compile(r"\s*(?:'?s?'? (?:time|notice)|from (?:now|today)|later|notice)\b")
+_APPROXIMATELY = re.compile(r"(?:about|around|roughly|maybe|probably|approximately|ca\.?) ")
 _ONLY_NUMBER = re.compile(r"[\d\W_]{0,6}")
 
 _LONGEST = 60
+_MOST_UNITS = 600
 _FURTHEST = timedelta(days=365 * 50)
 _PART_DAYS = {"b": 1, "s": 1, "e": 1, "m": 15, "l": 25}
 
@@ -57,6 +59,8 @@ def understand_date(slot: DateSlot, text: str, now: datetime, language: str) -> 
     """
     today = now.astimezone(UTC).date()
     said = plain(text)
+    if _NEGATION.search(said):
+        return NotUnderstood(Reason.UNCLEAR)
     found = _days(said, today, slot, language)
     if len(found) > 1 or _is_of_unclear_order(said, slot):
         return NotUnderstood(Reason.AMBIGUOUS)
@@ -65,7 +69,7 @@ def understand_date(slot: DateSlot, text: str, now: datetime, language: str) -> 
 
 def _days(text: str, today: date, slot: DateSlot, language: str) -> set[date]:
     """Take the days that the first rule to find any has found."""
-    for rule in _RULES:
+    for rule in _ENGLISH_RULES if language == "en" else _RULES:
         if found := {day for day in rule(text, today, slot) if day}:
             return found
     day = _by_dateparser(text, today, slot, language)
@@ -131,14 +135,15 @@ def _only_month(text: str, today: date, slot: DateSlot) -> Iterator[date | None]
 
 def _distance(text: str, today: date, _slot: DateSlot) -> Iterator[date | None]:
     for amount in amounts(text):
-        tail = _DISTANCE_TAIL.match(text, amount.end)
-        led = _DISTANCE.search(text, 0, amount.start)
-        if (
-            amount.unit
-            and 0 <= amount.value <= 600
-            and (led or (tail and tail[0].strip()) or amount.end - amount.start == len(text))
-        ):
+        if amount.unit and 0 <= amount.value <= _MOST_UNITS and _is_distance(text, amount):
             yield _later(today, amount.value, amount.unit)
+
+
+def _is_distance(text: str, amount: Amount) -> bool:
+    """Tell whether a duration leads to a day: "in 2 weeks", "2 weeks from now", or nothing but "2 weeks"."""
+    if _LED.search(text, 0, amount.start) or _TAILED.match(text, amount.end):
+        return True
+    return _APPROXIMATELY.sub("", text) == text[amount.start : amount.end]
 
 
 def _named(text: str, today: date, _slot: DateSlot) -> Iterator[date | None]:
@@ -151,13 +156,14 @@ def _named(text: str, today: date, _slot: DateSlot) -> Iterator[date | None]:
 
 
 def _at_once(text: str, today: date, _slot: DateSlot) -> Iterator[date | None]:
-    if _AT_ONCE.search(text) and not _NOT_AT_ONCE.search(text):
+    if _AT_ONCE.search(text):
         yield today
 
 
-_RULES: tuple[Callable[[str, date, DateSlot], Iterator[date | None]], ...] = (
-    _iso,
-    _numeric,
+_Rule = Callable[[str, date, DateSlot], Iterator[date | None]]
+_RULES: tuple[_Rule, ...] = (_iso, _numeric)
+_ENGLISH_RULES: tuple[_Rule, ...] = (
+    *_RULES,
     _part_of_month,
     _day_and_month,
     _only_month,
@@ -172,10 +178,8 @@ def _in_month(month: str, year: str | None, day: int, today: date, slot: DateSlo
     if year:
         return _day(int(year), number, day)
     this_year = _day(today.year, number, day)
-    ahead = slot.not_before is not None
-    if this_year and ahead and this_year < today.replace(day=1 if day == 1 else today.day):
-        return _day(today.year + 1, number, day)
-    return this_year
+    is_past = (number, day) < (today.month, 1 if day == 1 else today.day)
+    return _day(today.year + 1, number, day) if slot.not_before and is_past else this_year
 
 
 def _day(year: int, month: int, day: int) -> date | None:

@@ -28,7 +28,7 @@ LENGTHS = {"days": (0, 1), "weeks": (0, 7), "fortnights": (0, 14), "months": (1,
 # Far beyond any answer, and still exact as JSON.
 _LARGEST = 1e15
 
-_DIGITS = r"\d{1,3}(?:[,.' \u00a0\u202f]\d{3})+(?:[.,]\d{1,2})?(?![\d.,]*\d)|\d+(?:[.,]\d+)?"
+_DIGITS = r"\d{1,3}(?:[,.' \u00a0\u202f]\d{3})+(?:[.,]\d{1,2})?(?![\d.,]*\d)|\d+(?:[.,]\d+)?(?![.,]\d)"
 _WORD = "|".join([*reversed(_ONES), *_TENS, "half", "couple", "dozen", "single", "an", "a"])
 _AMOUNT = re.compile(
     rf"(?P<sign>(?<![\w)])[-\u2212])?(?<![\w.,])(?P<digits>{_DIGITS})"
@@ -73,7 +73,7 @@ def amounts(text: str) -> list[Amount]:
 def _amount(text: str, match: re.Match[str]) -> Amount | None:
     value = _spoken(match["words"]) if match["words"] else _written(match)
     unit, end = _unit(text, match.end())
-    if value is None or (unit is None and _is_no_number(text, match["words"])):
+    if unit is None and _is_no_number(text, match["words"]):
         return None
     if more := _HALF_MORE.match(text, end):
         value, end = value + 0.5, more.end()
@@ -84,7 +84,7 @@ def _amount(text: str, match: re.Match[str]) -> Amount | None:
 
 def _is_no_number(text: str, spoken: str | None) -> bool:
     """Tell whether a word that could be a number is more likely an article, or the pronoun "one"."""
-    return spoken in ("a", "an", "half", "single") or (spoken == "one" and text.count(" ") > 2)
+    return spoken in ("a", "an", "half", "a half", "single") or (spoken == "one" and text.count(" ") > 2)
 
 
 def _written(match: re.Match[str]) -> float:
@@ -102,17 +102,15 @@ def _read_digits(digits: str) -> float:
     return float(whole + fraction) if len(fraction) == 3 and whole.strip("0") else float(f"{whole}.{fraction}")
 
 
-def _spoken(spoken: str) -> float | None:
+def _spoken(spoken: str) -> float:
     total = group = 0.0
-    for word in re.split(r"[ -]", spoken.replace(" and ", " ")):
+    for word in re.split(r"[ -]", spoken.replace(" and ", " ").replace("a half", "half")):
         if word in ("thousand", "million"):
             total, group = total + (group or 1) * _SCALES[word], 0.0
         elif word == "hundred":
             group = (group or 1) * 100
         elif word in ("couple", "dozen"):
             group = (group or 1) * _SPOKEN[word]
-        elif word == "half" and group:
-            return None
         elif not (group and word in ("a", "an")):
             group += _SPOKEN[word]
     return total + group

@@ -18,8 +18,10 @@ _NAME_LEAD = re.compile(
     r"|(?:you can |please |just )*call me|this is|it'?s|it is|i'?m|i am|name:|me llamo|soy)?[ :,]*",
     re.IGNORECASE,
 )
+# A full stop ends a name, unless it belongs to a title or an initial.
 _NAME_TAIL = re.compile(
-    r"\s*(?:[,.;!(\n]| - |:\)|\band (?:i|my|you)\b|\b(?:here|speaking|nice to meet|but|by the way)\b|\b\S+@|\+?\d).*",
+    r"\s*(?:(?<!dr)(?<!mr)(?<!mrs)(?<!ms)(?<!prof)(?<!\b\w)\.|[,;!(\n]| - |:\)|\band (?:i|my|you)\b"
+    r"|\b(?:here|speaking|nice to meet|but|by the way)\b|\b\S+@|\+?\d).*",
     re.IGNORECASE | re.DOTALL,
 )
 _NAME = re.compile(r"[^\W\d_][\w'\u2019.\-]*(?: [^\W\d_][\w'\u2019.\-]*){0,5}")

@@ -16,7 +16,10 @@ class Answer(Value):
         text: What to say, a word a piece; None for what the simulator says by itself.
         comments: Comments sent ahead of the first piece.
         usage: Whether the tokens are reported.
+        usage_after_s: Pause between the finish and what follows it.
         done: Whether `[DONE]` ends the stream.
+        then: What becomes of the connection after the answer: kept for the next call, closed or reset in place of a
+            proper end, or left hanging.
         cached_tokens: How much of the prompt is reported as read from a cache.
     """
 
@@ -28,7 +31,9 @@ class Answer(Value):
     gap_s: float = 0
     comments: int = 0
     usage: bool = True
+    usage_after_s: float = 0
     done: bool = True
+    then: Literal["keep", "close", "reset", "hang"] = "keep"
     cached_tokens: int = 0
 
 
@@ -43,7 +48,7 @@ class Status(Value):
     """
 
     kind: Literal["status"] = "status"
-    code: int
+    code: int = Field(ge=200, le=599)
     message: str = "simulated failure"
     error: dict[str, Any] | None = None
     headers: dict[str, str] = {}
@@ -51,7 +56,8 @@ class Status(Value):
     retry_after_ms: float | None = None
     retry_at_s: float | None = None
 
-    def __init__(self, code: int, **fields: Any) -> None:
+    # So that a script reads `Status(429)`.
+    def __init__(self, code: int = 0, **fields: Any) -> None:
         BaseModel.__init__(self, code=code, **fields)
 
 
@@ -119,10 +125,12 @@ class Garbage(Value):
 
 
 class Raw(Value):
-    """Answer with a body given literally."""
+    """Answer with a body given literally, in two parts where there is a `rest`."""
 
     kind: Literal["raw"] = "raw"
     body: bytes
+    pause_s: float = 0
+    rest: bytes = b""
     content_type: str = "text/event-stream"
 
 

@@ -34,14 +34,18 @@ class ChatCompletions:
         """Write one piece of the answer."""
         return self._chunk({"role": "assistant", "content": text})
 
-    def ending(self, finish: str, usage: Usage | None, *, done: bool) -> bytes:
-        """Write the finish, the usage where there is one, and the sentinel."""
-        events = [self._chunk({}, finish)]
+    def finish(self, reason: str, usage: Usage | None) -> bytes:
+        """Write the terminal marker."""
         if usage and self._provider == "groq":
-            events = [self._chunk({}, finish, x_groq={"id": self._frame["id"], "usage": self._usage(usage)})]
-        elif usage:
-            events.append(_event({**self._frame, "choices": [], "usage": self._usage(usage)}))
-        return b"".join(events) + (b"data: [DONE]\n\n" if done else b"")
+            return self._chunk({}, reason, x_groq={"id": self._frame["id"], "usage": self._usage(usage)})
+        return self._chunk({}, reason)
+
+    def trailer(self, usage: Usage | None, *, done: bool) -> bytes:
+        """Write what follows the terminal marker: the usage where there is one, and the sentinel."""
+        sentinel = b"data: [DONE]\n\n" if done else b""
+        if usage is None or self._provider == "groq":
+            return sentinel
+        return _event({**self._frame, "choices": [], "usage": self._usage(usage)}) + sentinel
 
     def whole(self, text: str, finish: str, usage: Usage | None) -> dict[str, Any]:
         """Write the answer to a request that does not ask for a stream."""
@@ -51,8 +55,8 @@ class ChatCompletions:
         return {**self._frame, "object": "chat.completion", "choices": [choice], **reported}
 
     def malformed(self) -> bytes:
-        """Write a chunk whose JSON is broken."""
-        return b'data: {"choices": [{"delta": {"content": "\n\n'
+        """Write what breaks the JSON: of one chunk, or of the whole where the answer is not streamed."""
+        return b'data: {"choices": [{"delta": {"content": "\n\n' if self.streams else b'"'
 
     def error(self, code: int | str, message: str) -> dict[str, Any]:
         """Write the error object."""

@@ -57,6 +57,12 @@ class Ending(Enum):
 
 Step = Send | Wait | Ending
 
+_AFTERWARDS: Mapping[str, tuple[Step, ...]] = {
+    "keep": (Send(http.LAST_CHUNK),),
+    "close": (Ending.CLOSE,),
+    "reset": (Ending.RESET,),
+    "hang": (Wait(None),),
+}
 _CUTS: Mapping[str, Step] = {"close": Ending.CLOSE, "reset": Ending.RESET, "end": Send(http.LAST_CHUNK)}
 
 
@@ -71,7 +77,9 @@ class Wire(Protocol):
 
     def piece(self, text: str) -> bytes: ...
 
-    def ending(self, finish: str, usage: Usage | None, *, done: bool) -> bytes: ...
+    def finish(self, reason: str, usage: Usage | None) -> bytes: ...
+
+    def trailer(self, usage: Usage | None, *, done: bool) -> bytes: ...
 
     def whole(self, text: str, finish: str, usage: Usage | None) -> dict[str, Any]: ...
 
@@ -129,13 +137,21 @@ def _answer(behaviour: Answer, wire: Wire, text: str) -> Iterator[Step]:
         yield Send(http.chunk(part), output_tokens=1)
         yield from _pause(behaviour.gap_s)
     if wire.streams:
-        yield Send(http.chunk(wire.ending(behaviour.finish, usage, done=behaviour.done)))
-    yield Send(http.LAST_CHUNK)
+        yield Send(http.chunk(wire.finish(behaviour.finish, usage)))
+        yield from _pause(behaviour.usage_after_s)
+        yield from _body(wire.trailer(usage, done=behaviour.done))
+    yield from _AFTERWARDS[behaviour.then]
 
 
 def _pause(seconds: float) -> Iterator[Step]:
     if seconds:
         yield Wait(seconds)
+
+
+def _body(data: bytes) -> Iterator[Step]:
+    # An empty chunk would end the body.
+    if data:
+        yield Send(http.chunk(data))
 
 
 def _begin(wire: Wire, text: str, pieces: int) -> Iterator[Step]:
@@ -157,13 +173,16 @@ def _malformed(behaviour: MalformedChunks, wire: Wire, text: str) -> Iterator[St
     yield from repeat(Send(http.chunk(wire.malformed())), behaviour.count)
     yield from (Send(http.chunk(part), output_tokens=1) for part in parts[behaviour.after :])
     if wire.streams:
-        yield Send(http.chunk(wire.ending("stop", None, done=True)))
+        yield Send(http.chunk(wire.finish("stop", None) + wire.trailer(None, done=True)))
     yield Send(http.LAST_CHUNK)
 
 
 def _raw(behaviour: Raw) -> Iterator[Step]:
     yield Send(http.head(200, {"content-type": behaviour.content_type, "transfer-encoding": "chunked"}))
-    yield Send((http.chunk(behaviour.body) if behaviour.body else b"") + http.LAST_CHUNK)
+    yield from _body(behaviour.body)
+    yield from _pause(behaviour.pause_s)
+    yield from _body(behaviour.rest)
+    yield Send(http.LAST_CHUNK)
 
 
 def _said(behaviour: Answer | CutStream | Stall | MalformedChunks | ErrorEvent, text: str) -> str:

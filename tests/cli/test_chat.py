@@ -1,0 +1,162 @@
+import asyncio
+import os
+import pty
+import re
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from tertulia.domain.conversation import NextAction, TurnStatus
+from tertulia.domain.ids import SessionId
+from tertulia.domain.turns import Delta
+from tests.api.conftest import World
+from tests.cli.conftest import Cli
+
+GREETING = "Hello! What is your name?\n"
+
+
+async def test_each_line_of_a_pipe_is_a_message_and_each_reply_a_line(tertulia: Cli) -> None:
+    outcome = await tertulia("chat", "--definition", "greeter", said="Ada\n\n  \nada@example.org\n")
+
+    assert outcome.code == 0
+    assert outcome.out == f"{GREETING}You said: Ada\nYou said: ada@example.org\n"
+
+
+async def test_a_chat_can_be_gone_on_with(tertulia: Cli) -> None:
+    first = await tertulia("chat", "--definition", "greeter", said="Ada\n")
+    session = _session_of(first.err)
+
+    second = await tertulia("chat", "--session", session, said="it's me\n")
+
+    assert second.out == f"{GREETING}You said: Ada\nYou said: it's me\n"
+    assert _session_of(second.err) == session
+
+
+async def test_a_chat_ends_when_nothing_more_is_expected(tertulia: Cli, world: World) -> None:
+    world.sessions.expected = NextAction(kind="none")
+
+    outcome = await tertulia("chat", "--definition", "greeter", said="Ada\nis anybody there?\n")
+
+    assert outcome.code == 0
+    assert [message.text for message in world.sessions.taken] == ["Ada"]
+
+
+async def test_a_message_that_is_refused_does_not_end_the_chat(tertulia: Cli) -> None:
+    outcome = await tertulia("chat", "--definition", "greeter", said="a\x07b\nAda\n")
+
+    assert outcome.out == f"{GREETING}You said: Ada\n"
+    assert "has control characters" in outcome.err
+
+
+async def test_a_chat_with_a_session_that_has_ended_says_so(
+    tertulia: Cli, api: httpx.AsyncClient, session: SessionId
+) -> None:
+    await api.delete(f"/v1/sessions/{session}")
+
+    outcome = await tertulia("chat", "--session", session, said="Ada\nAda\n")
+
+    assert outcome.out == GREETING
+    assert outcome.err.count("The session has ended") == 1
+
+
+async def test_a_cut_stream_is_taken_up_again_under_the_same_id(tertulia: Cli, world: World) -> None:
+    world.deltas.put(RuntimeError("cuts the stream"))
+    world.deltas.put(RuntimeError("and again"))
+    world.sessions.ending.clear()
+    chatting = asyncio.create_task(tertulia("chat", "--definition", "greeter", said="Ada\n"))
+    await world.deltas.drained()
+    world.sessions.ending.set()
+
+    outcome = await chatting
+
+    assert outcome.out == f"{GREETING}You said: Ada\n"
+    assert outcome.err.count("the connection was lost; trying again") == 2
+    assert len(world.sessions.taken) == 1
+
+
+async def test_a_turn_that_was_cancelled_is_not_shown_as_an_answer(tertulia: Cli, world: World) -> None:
+    world.sessions.outcome = TurnStatus.CANCELLED
+    world.sessions.answer = lambda _: ""
+
+    outcome = await tertulia("chat", "--definition", "greeter", said="Ada\n")
+
+    assert outcome.out == GREETING
+    assert "(cancelled)" in outcome.err
+
+
+async def test_an_unknown_definition_is_told_with_those_on_offer(tertulia: Cli) -> None:
+    outcome = await tertulia("chat", "--definition", "nobody")
+
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "on offer: greeter" in outcome.err
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """The other end of a terminal."""
+
+    process: asyncio.subprocess.Process
+    file: int
+
+    async def shows(self, text: str) -> str:
+        """Wait until a text has been shown; return all that was shown since the last time, without colours."""
+        shown = b""
+        while text not in (plain := re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode(errors="ignore"))):
+            shown += await asyncio.to_thread(os.read, self.file, 4096)
+        return plain
+
+    def types(self, text: str) -> None:
+        os.write(self.file, text.encode())
+
+
+@asynccontextmanager
+async def terminal(tertulia: Cli, *arguments: str) -> AsyncIterator[Terminal]:
+    ours, theirs = pty.openpty()
+    process = await tertulia.start(*arguments, stdin=theirs, stdout=theirs, TERM="xterm", COLUMNS="80")
+    os.close(theirs)
+    try:
+        yield Terminal(process, ours)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        os.close(ours)
+
+
+async def test_a_terminal_shows_text_as_it_streams(tertulia: Cli, world: World) -> None:
+    world.sessions.ending.clear()
+    world.sessions.expected = NextAction(kind="answer", slot="remote", type="choice", choices=("yes", "no"))
+
+    async with terminal(tertulia, "chat", "--definition", "greeter") as person:
+        await person.shows("> ")
+        person.types("hello\n")
+        world.deltas.put(Delta(turn=1, attempt=1, offset=0, text="Wro"))
+        await person.shows("Wro")
+        world.deltas.put(Delta(turn=1, attempt=2, offset=0, text="You sa"))
+        world.deltas.put(Delta(turn=1, attempt=2, offset=6, text="id"))
+        assert "WroYou" not in await person.shows("You said")
+
+        world.sessions.ending.set()
+        assert "(yes / no)" in await person.shows("> ")
+
+
+@pytest.mark.parametrize("leaves_by", ["\x04", "\x03"])
+async def test_leaving_a_terminal_tells_how_to_come_back(tertulia: Cli, session: SessionId, leaves_by: str) -> None:
+    async with terminal(tertulia, "chat", "--session", session) as person:
+        await person.shows("> ")
+        if leaves_by == "\x03":
+            person.process.send_signal(signal.SIGINT)
+        else:
+            person.types(leaves_by)
+
+        await person.shows(f"tertulia chat --session {session}")
+        assert await person.process.wait() == 0
+
+
+def _session_of(errors: str) -> str:
+    found = re.search(r"tertulia chat --session (\S+)", errors)
+    assert found
+    return found[1]

@@ -1,0 +1,169 @@
+"""Whatever happens to a conversation: nothing raises, nothing collected is lost, no state is left that is declared."""
+
+import json
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tertulia.domain import machine
+from tertulia.domain.definition import Definition
+from tertulia.domain.events import (
+    Ask,
+    AskProvider,
+    Event,
+    PersonSaid,
+    ProviderAnswered,
+    ProvidersFailed,
+    Purpose,
+    ReminderDue,
+    SessionExpired,
+    SessionStarted,
+    TransitionRequested,
+)
+from tertulia.domain.lifecycle import ERROR
+from tertulia.domain.machine import Advanced, MachineState
+from tests import recruiting_script as script
+from tests.domain.conversations import BUNDLED, NOW, define
+
+DEFINITIONS = {name: BUNDLED.get(name) for name in BUNDLED.names()}
+LIKELY = [
+    *script.ANSWERS, "skip", "help", "hello", "no", "yes, but", "I'd rather not say", "What is the salary range?",
+    "my email is actually bob@example.org", "4 weeks. Is remote work possible?", "+34 612 345 678", "55-60k", "-5",
+    "1e999", "03/04/2026", "İstanbul", "ﬁ", "9" * 400, "0.0.0.0", "half a half", "{name}", "{question|x}", "\x00",
+    "a@b@c.d", "?", "not", "31 february", "in 99999 years", "my name is", "actually my phone", "\ud800",
+]  # fmt: skip
+ANSWERS = [
+    '{"value": null}', '{"value": 3}', '{"value": "yes"}', '{"value": true}', '{"value": ["hybrid"]}', "{}",
+    '{"value": NaN}', '{"value": 1e400}', '{"value": {"value": 1}}', "Sure!", "", "[" * 2000,
+    '{"value": "' + "9" * 5000 + '"}', '{"value": ' + "9" * 5000 + "}",
+]  # fmt: skip
+
+texts = st.one_of(st.sampled_from(LIKELY), st.text(max_size=200), st.text("0123456789 .,-/kKmM€$@:?'", max_size=30))
+asks = st.builds(
+    Ask,
+    purpose=st.sampled_from(Purpose),
+    state=st.sampled_from(["talking", "onboarding", "waiting_for_input", "nowhere"]),
+    slot=st.sampled_from([None, "email", "notice_period", "nothing"]),
+)
+states = st.sampled_from([*DEFINITIONS["recruiting"].states, "talking", ERROR, "nowhere", ""])  # type: ignore[index]
+unasked = st.one_of(
+    st.builds(PersonSaid, text=texts),
+    st.builds(PersonSaid, text=texts),
+    st.builds(ProviderAnswered, ask=asks, text=texts),
+    st.builds(ProvidersFailed, ask=asks),
+    st.builds(ReminderDue),
+    st.builds(SessionExpired),
+    st.builds(TransitionRequested, state=states),
+    st.builds(SessionStarted, context=st.dictionaries(st.sampled_from(["email", "company", "work_mode"]), texts)),
+)
+answered = st.one_of(st.none(), st.sampled_from(ANSWERS), texts)
+happenings = st.lists(st.tuples(unasked, answered, st.integers(0, 10_000)), max_size=25)
+
+# A small machine of any shape: some states ask, some talk, some lead to others, in circles or not.
+names = st.sampled_from(["a", "b", "c", "d"])
+steps = st.lists(st.fixed_dictionaries({"to": names}, optional={"when": st.just("questions_left")}), max_size=3)
+machines = st.dictionaries(
+    names,
+    st.fixed_dictionaries(
+        {"next": steps},
+        optional={
+            "say": st.sampled_from(["", "hello", "{x|nobody}"]),
+            "ask": st.lists(st.sampled_from(["x", "y"]), max_size=2),
+            "one_at_a_time": st.booleans(),
+            "reply": st.sampled_from(["", "Answer."]),
+            "score": st.booleans(),
+            "ends": st.booleans(),
+        },
+    ),
+    min_size=4,
+)
+slots = {
+    "x": {"type": "number", "ask": "x?", "use_provider": True, "score": {"weight": 1, "best": 1, "worst": 0}},
+    "y": {"type": "email", "ask": "y?", "required": False},
+}
+
+
+def play(
+    definition: Definition, happened: list[tuple[Event, str | None, int]], *, through_json: bool = False
+) -> list[Advanced]:
+    """Let events happen, and answer every question to a provider in the way that stands beside the event."""
+    state, now, course = machine.initial(definition), NOW, list[Advanced]()
+
+    def advance(event: Event) -> None:
+        nonlocal state
+        advanced = machine.advance(definition, state, event, now)
+        holds(definition, state, advanced, event, now)
+        course.append(advanced)
+        state = MachineState.model_validate_json(advanced.state.model_dump_json()) if through_json else advanced.state
+
+    advance(SessionStarted())
+    for event, answer, minutes in happened:
+        now += timedelta(minutes=minutes)
+        advance(event)
+        for _ in range(5):
+            if state.pending is None:
+                break
+            ask = state.pending
+            advance(ProvidersFailed(ask=ask) if answer is None else ProviderAnswered(ask=ask, text=answer))
+    return course
+
+
+def holds(definition: Definition, before: MachineState, advanced: Advanced, event: Event, now: datetime) -> None:
+    """Assert what holds after every event."""
+    after, effects = advanced
+    assert after.state in {*definition.states, ERROR}
+    assert (after.state == ERROR) == (after.came_from is not None)
+    assert before.slots.keys() <= after.slots.keys()
+    assert set(before.skipped) <= set(after.skipped)
+    assert after.asking is None or after.lacks(after.asking)
+    asked = [effect.ask for effect in effects if isinstance(effect, AskProvider)]
+    assert asked == ([after.pending] if asked else [])
+    assert after.pending is None or asked or after.pending == before.pending
+    assert all(not isinstance(effect, AskProvider) for effect in effects[:-1])
+    assert machine.advance(definition, before, event, now) == advanced
+    assert set(machine.still_to_ask(definition, after)) <= definition.slots.keys()
+    assert machine.next_action(definition, after).slot == (after.asking if after.state != ERROR else None)
+    assert json.loads(after.model_dump_json()) == after.model_dump(mode="json")
+
+
+@pytest.mark.parametrize("name", DEFINITIONS)
+@settings(max_examples=6000, deadline=None)
+@given(happened=happenings)
+def test_whatever_happens_the_bundled_definitions_stay_in_order(
+    name: str, happened: list[tuple[Event, str | None, int]]
+) -> None:
+    play(DEFINITIONS[name], happened)  # type: ignore[index]
+
+
+@settings(max_examples=6000, deadline=None)
+@given(states=machines, happened=happenings)
+def test_whatever_happens_any_small_machine_stays_in_order(
+    states: dict[str, object], happened: list[tuple[Event, str | None, int]]
+) -> None:
+    play(define(initial="a", states=states, slots=slots), happened)
+
+
+@settings(max_examples=6000, deadline=None)
+@given(happened=happenings)
+def test_a_state_that_went_through_json_goes_on_in_the_same_way(happened: list[tuple[Event, str | None, int]]) -> None:
+    definition = DEFINITIONS["recruiting"]  # type: ignore[index]
+    again = Definition.model_validate_json(definition.model_dump_json())
+    assert play(again, happened, through_json=True) == play(definition, happened)
+
+
+@settings(max_examples=6000, deadline=None)
+@given(happened=happenings)
+def test_whatever_has_happened_the_recruiting_conversation_can_still_be_finished(
+    happened: list[tuple[Event, str | None, int]],
+) -> None:
+    definition = DEFINITIONS["recruiting"]  # type: ignore[index]
+    state = play(definition, [event for event in happened if not isinstance(event[0], SessionExpired)])[-1].state
+    answers = {exchange.slot: exchange.answer for exchange in script.EXCHANGES}
+    for _ in range(2 * len(answers) + 2):
+        if state.state == "completed":
+            break
+        state = machine.advance(definition, state, PersonSaid(text=answers.get(state.asking or "", "")), NOW).state
+    assert state.state == "completed"
+    assert "score" in state.slots

@@ -1,0 +1,165 @@
+"""Record the histories that `test_replay.py` replays (`make record-history`); each scenario is one way a session goes."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+from temporalio.client import WorkflowHandle
+
+from tertulia.domain.conversation import Close
+from tertulia.embedded.postgres import EmbeddedPostgres
+from tertulia.embedded.simulator import BlackHole, ProviderSimulator, Status
+from tertulia.embedded.temporal import EmbeddedTemporal
+from tertulia.storage.migrations import migrate
+from tertulia.temporal import connect
+from tests.engine import Chat, Engine, running_engine, simulated, until
+from tests.recruiting_script import EXCHANGES
+from workflows.provider_health import ProviderHealthCheck
+
+HISTORIES = Path(__file__).parent / "histories"
+DEFINITION = """
+name: assistant
+version: "1"
+title: Assistant
+initial: talking
+timers: {reminder_after: 2s, expire_after: 4s}
+states:
+  talking: {say: Hello!, reply: Answer the last message.}
+"""
+
+Recorded = WorkflowHandle[object, object]
+
+
+async def plain_turn(engine: Engine, _: ProviderSimulator) -> Recorded:
+    chat = await engine.chat()
+    await chat.say("Hello")
+    return await _closed(chat)
+
+
+async def prescreen(engine: Engine, _: ProviderSimulator) -> Recorded:
+    chat = await engine.chat("recruiting")
+    for exchange in EXCHANGES:
+        await chat.say(exchange.answer)
+    return await _closed(chat)
+
+
+async def fallback(engine: Engine, simulator: ProviderSimulator) -> Recorded:
+    simulator.script("first", [Status(code=500), Status(code=401)])
+    chat = await engine.chat()
+    await chat.say("Hello")
+    return await _closed(chat)
+
+
+async def all_fail(engine: Engine, simulator: ProviderSimulator) -> Recorded:
+    for name in ("first", "second"):
+        simulator.script(name, [Status(code=401)])
+    chat = await engine.chat()
+    await chat.say("Hello")
+    await chat.say("Hello?")
+    return await _closed(chat)
+
+
+async def continue_as_new(engine: Engine, _: ProviderSimulator) -> Recorded:
+    chat = await engine.chat(sessions=engine.with_turns_per_run(2))
+    for number in range(5):
+        await chat.say(f"text {number}", f"m{number}")
+    await chat.say("text 0", "m0")
+    return await _closed(chat)
+
+
+async def cancel(engine: Engine, simulator: ProviderSimulator) -> Recorded:
+    simulator.script("first", [BlackHole()])
+    chat = await engine.chat()
+    sending = asyncio.create_task(chat.say("Hello"))
+    await until(lambda: bool(simulator.log))
+    await engine.sessions.cancel_turn(chat.id)
+    await sending
+    return await _closed(chat)
+
+
+async def refused_signals(engine: Engine, _: ProviderSimulator) -> Recorded:
+    chat = await engine.chat()
+    await chat.workflow.signal("message", {"txt": "?"})
+    await chat.workflow.signal("no such signal")
+    await chat.workflow.signal("message", {"text": "Hello", "message_id": "m1"})
+    return await _closed(chat)
+
+
+async def reminder(engine: Engine, _: ProviderSimulator) -> Recorded:
+    chat = await engine.chat("quiet")
+    await chat.say("Hello")
+    await chat.workflow.result()
+    return chat.workflow
+
+
+async def health(engine: Engine, _: ProviderSimulator) -> Recorded:
+    handle = await engine.client.start_workflow(
+        ProviderHealthCheck.run, id=uuid4().hex, task_queue=engine.task_queue, execution_timeout=timedelta(minutes=1)
+    )
+    await handle.result()
+    return engine.client.get_workflow_handle(handle.id)
+
+
+SCENARIOS: tuple[Callable[[Engine, ProviderSimulator], Awaitable[Recorded]], ...] = (
+    plain_turn,
+    prescreen,
+    fallback,
+    all_fail,
+    continue_as_new,
+    cancel,
+    refused_signals,
+    reminder,
+    health,
+)
+
+
+async def _closed(chat: Chat) -> Recorded:
+    await chat.engine.sessions.close(chat.id, Close())
+    return chat.workflow
+
+
+@asynccontextmanager
+async def _lab(directory: Path) -> AsyncIterator[tuple[Engine, ProviderSimulator]]:
+    definitions = directory / "definitions"
+    definitions.mkdir()
+    for name in ("assistant", "recruiting"):
+        (definitions / f"{name}.yaml").write_bytes((Path("definitions") / f"{name}.yaml").read_bytes())
+    (definitions / "quiet.yaml").write_text(DEFINITION.replace("name: assistant", "name: quiet"))
+    async with (
+        EmbeddedPostgres(directory / "postgres") as postgres,
+        EmbeddedTemporal(directory / "temporal") as temporal,
+        ProviderSimulator() as simulator,
+    ):
+        await migrate(postgres.dsn)
+        providers = [simulated(simulator, name) for name in ("first", "second")]
+        client = await connect(temporal.address)
+        async with running_engine(client, postgres.dsn, "tertulia", providers, definitions) as engine:
+            yield engine, simulator
+
+
+async def record() -> None:
+    """Run every scenario, and write down each run of its workflow."""
+    HISTORIES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        async with _lab(Path(directory)) as (engine, simulator):
+            for scenario in SCENARIOS:
+                simulator.reset()
+                handle = await scenario(engine, simulator)
+                await _write(engine, scenario.__name__, handle.id)
+
+
+async def _write(engine: Engine, name: str, workflow_id: str) -> None:
+    runs = [run async for run in engine.client.list_workflows(f"WorkflowId = '{workflow_id}'")]
+    for number, run in enumerate(sorted(runs, key=lambda run: run.start_time), start=1):
+        handle = engine.client.get_workflow_handle(workflow_id, run_id=run.run_id)
+        history = await handle.fetch_history()
+        (HISTORIES / f"{name}-{number}.json").write_text(history.to_json() + "\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(record())
