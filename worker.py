@@ -1,7 +1,7 @@
 """The worker's composition root: settings → adapters → activities → Worker. `python worker.py` is `tertulia worker`."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -16,6 +16,7 @@ from tertulia.config import Provider, Settings
 from tertulia.domain.ids import TASK_QUEUE, ProviderName
 from tertulia.domain.routing import ConfiguredProvider
 from tertulia.ports import Completer
+from tertulia.providers.attempt import Clocks
 from tertulia.providers.offline import Offline
 from tertulia.providers.openai import OpenAIChat, OpenAIConfig
 from tertulia.storage.attempts import PostgresAttempts
@@ -46,11 +47,14 @@ async def run_worker(settings: Settings, *, ready: asyncio.Event | None = None) 
         Unavailable: Postgres or Temporal can't be reached at the start.
     """
     client = await connect(settings.temporal_address, settings.temporal_namespace)
-    async with open_pool(settings.require_database_url()) as pool, httpx.AsyncClient() as http:
-        async with build_worker(client, pool, completers(settings.providers, http), settings):
-            if ready:
-                ready.set()
-            await asyncio.Event().wait()
+    async with (
+        open_pool(settings.require_database_url()) as pool,
+        httpx.AsyncClient() as http,
+        build_worker(client, pool, completers(settings, http), settings),
+    ):
+        if ready:
+            ready.set()
+        await asyncio.Event().wait()
 
 
 def build_worker(
@@ -98,16 +102,25 @@ def build_worker(
     )
 
 
-def completers(providers: Sequence[Provider], http: httpx.AsyncClient) -> Mapping[ProviderName, Completer]:
+def completers(settings: Settings, http: httpx.AsyncClient) -> Mapping[ProviderName, Completer]:
     """Make a Completer for every provider that can be asked."""
-    return {provider.name: _completer(provider, http) for provider in providers if provider.unusable is None}
+    clocks = Clocks(total=settings.provider_timeout)
+    return {
+        provider.name: _completer(provider, clocks, http)
+        for provider in settings.providers
+        if provider.unusable is None
+    }
 
 
-def _completer(provider: Provider, http: httpx.AsyncClient) -> Completer:
+def _completer(provider: Provider, clocks: Clocks, http: httpx.AsyncClient) -> Completer:
     if provider.dialect == "offline":
         return Offline()
     config = OpenAIConfig(
-        base_url=provider.base_url, model=provider.model, api_key=provider.api_key, dialect=provider.dialect
+        base_url=provider.base_url,
+        model=provider.model,
+        api_key=provider.api_key,
+        dialect=provider.dialect,
+        clocks=clocks,
     )
     return OpenAIChat(http, config)
 

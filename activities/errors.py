@@ -91,6 +91,11 @@ def failure_of(error: BaseException | None) -> tuple[FailureClass, str]:
     return FailureClass.TIMEOUT, type(error).__name__
 
 
+def is_unavailable(error: BaseException | None) -> bool:
+    """Tell whether the cause of a failed activity is a part of ours that is away, rather than what was asked."""
+    return isinstance(error, ApplicationError) and error.type == Unavailable.code
+
+
 class ErrorTranslation(Interceptor):
     """Lets activities raise the product's own errors; installed once, on the worker."""
 

@@ -1,7 +1,6 @@
 """One attempt at one provider: ask, stream, and leave evidence of it."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from tertulia.ports import Attempts, Completer, Deltas, PinnedDefinitions, Trans
 HEARTBEAT_S = 1.0
 # Streamed text is shown in pieces of this length of time: short enough to look fluent, long enough to be few.
 FLUSH_S = 0.05
+_STOPPED = ProviderFailure(FailureClass.CANCELLED, "stopped before it ended")
 # Attempts at one provider never reach this, so attempts at a later one always have a higher number.
 _ATTEMPTS_PER_PROVIDER = 100
 
@@ -39,7 +39,6 @@ class ProviderCall(Payload):
     ask_number: int
     position: int
     provider: ProviderName
-    timeout_s: float
     ask: Ask
     definition_hash: DefinitionHash
 
@@ -51,19 +50,27 @@ class ProviderAnswer(Payload):
     model: str
 
 
+def _clock() -> float:
+    return asyncio.get_running_loop().time()
+
+
 @dataclass
 class _Progress:
-    """How far an attempt has come."""
+    """How far an attempt has come, by the event loop's clock, seconds."""
 
-    started: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=_clock)
     first_text: float | None = None
+
+    def text_arrived(self) -> None:
+        if self.first_text is None:
+            self.first_text = _clock()
 
     def outcome(self, failure: ProviderFailure | None, completion: Completion | None) -> AttemptOutcome:
         return AttemptOutcome(
             failure=failure.failure if failure else None,
             status=failure.status if failure else None,
             detail=failure.detail if failure else "",
-            latency_ms=(time.monotonic() - self.started) * 1000,
+            latency_ms=(_clock() - self.started) * 1000,
             ttft_ms=None if self.first_text is None else (self.first_text - self.started) * 1000,
             **({} if completion is None else _reported(completion)),
         )
@@ -116,16 +123,20 @@ class ProviderCalls:
         progress = _Progress()
         async with _heartbeats(), self._show(call, attempt) as show:
             try:
-                async with asyncio.timeout(call.timeout_s):
-                    completion = await self._complete(call.provider, request, progress, show)
-            except (ProviderFailure, TimeoutError, asyncio.CancelledError) as error:
-                failure = _as_failure(error)
-                await self._attempts.finish(key, progress.outcome(failure, None), self._now())
-                if failure is error or isinstance(error, asyncio.CancelledError):
-                    raise
-                raise failure from error
-        await self._attempts.finish(key, progress.outcome(None, completion), self._now())
+                completion = await self._complete(call.provider, request, progress, show)
+            except (ProviderFailure, asyncio.CancelledError) as error:
+                failure = error if isinstance(error, ProviderFailure) else _STOPPED
+                await self._finish(key, progress.outcome(failure, None))
+                raise
+        await self._finish(key, progress.outcome(None, completion))
         return ProviderAnswer(text=completion.text, model=completion.model)
+
+    async def _finish(self, key: AttemptKey, outcome: AttemptOutcome) -> None:
+        try:
+            await self._attempts.finish(key, outcome, self._now())
+        except Unavailable:
+            # What has been paid for is not thrown away for want of its evidence: the attempt's row stays without an end.
+            activity.logger.warning("the end of an attempt could not be recorded")
 
     async def _request(self, call: ProviderCall) -> CompletionRequest:
         definition = await self._definitions.pinned(call.definition_hash)
@@ -138,7 +149,7 @@ class ProviderCalls:
         async for item in self._completers[provider].stream(request):
             match item:
                 case TextDelta():
-                    progress.first_text = progress.first_text or time.monotonic()
+                    progress.text_arrived()
                     show(item.text)
                 case Completion():
                     return item
@@ -217,13 +228,3 @@ async def _heartbeats() -> AsyncIterator[None]:
         yield
     finally:
         beating.cancel()
-
-
-def _as_failure(error: ProviderFailure | TimeoutError | asyncio.CancelledError) -> ProviderFailure:
-    match error:
-        case ProviderFailure():
-            return error
-        case TimeoutError():
-            return ProviderFailure(FailureClass.TIMEOUT, "the attempt took too long")
-        case _:
-            return ProviderFailure(FailureClass.CANCELLED, "stopped before it ended")

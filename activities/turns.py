@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from pydantic import AwareDatetime
 from temporalio import activity
-from tertulia.domain.definition import Definition
 
 from tertulia.domain import routing
 from tertulia.domain.conversation import OpenSession, Payload, Reply
+from tertulia.domain.definition import Definition
 from tertulia.domain.ids import DefinitionName, MessageId, SessionId
 from tertulia.domain.turns import BeginTurn, EndTurn, NewSession, TurnBegun
 from tertulia.ports import Definitions, HealthRecords, Turns

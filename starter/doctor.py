@@ -218,7 +218,7 @@ def _is_installed(distribution: str) -> bool:
 
 async def _providers(settings: Settings) -> Sequence[Finding]:
     async with httpx.AsyncClient() as http:
-        usable = completers(settings.providers, http)
+        usable = completers(settings, http)
         return await asyncio.gather(
             *(_provider(provider, usable.get(provider.name)) for provider in settings.providers)
         )

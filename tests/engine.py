@@ -50,7 +50,7 @@ class Engine:
         return build_worker(
             self.client,
             self.pool,
-            completers(self.settings.providers, self.http),
+            completers(self.settings, self.http),
             self.settings,
             task_queue=self.task_queue,
         )

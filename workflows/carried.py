@@ -10,7 +10,7 @@ from tertulia.domain.errors import InvalidInput
 from tertulia.domain.machine import MachineState
 from workflows.inbox import Arrival, Ledger
 
-# About 2,000 events: far below the server's suggestion, so that a replay stays cheap and the carried state is amortised.
+# About 2,000 events, far below the server's suggestion: a replay stays cheap, and what is carried is spread over many.
 TURNS_PER_RUN = 150
 
 

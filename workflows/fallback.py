@@ -4,7 +4,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from activities.errors import failure_of
+    from activities.errors import failure_of, is_unavailable
     from activities.provider_calls import ProviderAnswer, ProviderCall, ProviderCalls
     from tertulia.domain import routing
     from tertulia.domain.errors import FailureClass
@@ -51,7 +51,7 @@ class Fallback:
         for position, candidate in enumerate(self.ranking.candidates):
             self.asking = candidate
             try:
-                answer = await self._call(ask, candidate, position)
+                answer = await self._call_when_storage_is_there(ask, candidate, position)
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     raise
@@ -64,6 +64,16 @@ class Fallback:
                 return answer
         return None
 
+    async def _call_when_storage_is_there(self, ask: Ask, candidate: Candidate, position: int) -> ProviderAnswer:
+        """Call, again and again while it is our storage that is away: no provider is to blame for that."""
+        while True:
+            try:
+                return await self._call(ask, candidate, position)
+            except ActivityError as error:
+                if not is_unavailable(error.cause):
+                    raise
+            await workflow.sleep(options.STORAGE_WAIT, summary="until storage is back")
+
     async def _call(self, ask: Ask, candidate: Candidate, position: int) -> ProviderAnswer:
         call = ProviderCall(
             session_id=self._session_id,
@@ -71,7 +81,6 @@ class Fallback:
             ask_number=self._asked,
             position=position,
             provider=candidate.provider,
-            timeout_s=candidate.timeout_s,
             ask=ask,
             definition_hash=self._definition_hash,
         )

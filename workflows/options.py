@@ -33,6 +33,9 @@ STORAGE = LocalActivityOptions(
     local_retry_threshold=timedelta(seconds=5),
 )
 
+# Between two looks at storage that has been away for longer than an activity's retries.
+STORAGE_WAIT = timedelta(seconds=3)
+
 # Longer than the attempt's own time limit, so that the attempt, which knows why it is slow, speaks first.
 _GRACE = timedelta(seconds=15)
 # A worker that died is noticed after this long; the activity heartbeats every second.

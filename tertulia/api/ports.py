@@ -32,9 +32,10 @@ class ApiPorts:
     definitions: Definitions
     health: HealthRecords
     parts: Mapping[str, Callable[[], Awaitable[None]]]
-    # Most proxies cut a silent request after 60 s; the receipt has to get through before that.
-    reply_wait: timedelta = timedelta(seconds=55)
-    engine_wait: timedelta = timedelta(seconds=15)
+    # Most proxies cut a silent request after 60 s; a reply that is too late for that becomes a receipt, for which the
+    # engine may be waited for once more.
+    reply_wait: timedelta = timedelta(seconds=45)
+    engine_wait: timedelta = timedelta(seconds=10)
     max_body_bytes: int = 1024 * 1024
 
     async def taken(self, call: Coroutine[Any, Any, T]) -> T:

@@ -18,6 +18,8 @@ from tertulia.domain.templates import render, shown
 # After so many misunderstandings a question that can be left out is.
 _PATIENCE = 3
 _CONTEXT_CHARS = 500
+# Where the rules have understood that an answer does not fit, or that it says two things, the person is asked again.
+_WORTH_A_CLOSER_LOOK = frozenset({Reason.UNCLEAR, Reason.NOT_OFFERED})
 
 
 class Dialogue:
@@ -173,7 +175,7 @@ class Dialogue:
 
     def _look_closer(self, asking: str, reason: Reason) -> None:
         """Have a provider understand what the rules did not, where the slot allows it."""
-        if self._slot(asking).use_provider and reason is not Reason.DECLINED:
+        if self._slot(asking).use_provider and reason in _WORTH_A_CLOSER_LOOK:
             today = self._now.astimezone(UTC).date().isoformat()
             self._ask_provider(prompts.ask_to_understand(self.state.state, asking, self._question(), today))
         else:

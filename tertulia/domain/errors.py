@@ -1,17 +1,17 @@
 """Every error the product raises on purpose.
 
-    TertuliaError
-    ├── InvalidInput         what was given can't be used; change it
-    │   └── DefinitionInvalid    an application's YAML; says file and line
-    ├── NotFound             no such session, turn, definition, …
-    ├── Refused              understood, but not allowed in this state
-    │   ├── SessionClosed        the session has ended; start another
-    │   ├── TurnInProgress       double-text policy `reject`; wait for the reply
-    │   ├── TooManyWaiting       the inbox is full; wait and send again
-    │   └── TransitionRefused    the state machine forbids it; carries the allowed ones
-    ├── Unavailable          a part we depend on can't be reached; try again later
-    ├── CannotStart          a server of this machine can't be started; says what to do
-    └── ProviderFailure      one attempt at one provider failed; carries its class
+TertuliaError
+├── InvalidInput         what was given can't be used; change it
+│   └── DefinitionInvalid    an application's YAML; says file and line
+├── NotFound             no such session, turn, definition, …
+├── Refused              understood, but not allowed in this state
+│   ├── SessionClosed        the session has ended; start another
+│   ├── TurnInProgress       double-text policy `reject`; wait for the reply
+│   ├── TooManyWaiting       the inbox is full; wait and send again
+│   └── TransitionRefused    the state machine forbids it; carries the allowed ones
+├── Unavailable          a part we depend on can't be reached; try again later
+├── CannotStart          a server of this machine can't be started; says what to do
+└── ProviderFailure      one attempt at one provider failed; carries its class
 """
 
 from collections.abc import Sequence

@@ -42,7 +42,9 @@ class ProviderHealth(BaseModel):
     checked_at: datetime
 
 
-def after_probe(previous: ProviderHealth | None, provider: ProviderName, probe: ProbeResult, at: datetime) -> ProviderHealth:
+def after_probe(
+    previous: ProviderHealth | None, provider: ProviderName, probe: ProbeResult, at: datetime
+) -> ProviderHealth:
     """Rate a provider after a probe: one failure in a row degrades it, three make it unhealthy, one success heals it.
 
     Args:

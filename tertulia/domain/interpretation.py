@@ -14,7 +14,7 @@ from tertulia.domain.slots import NotUnderstood, Reason, Slot, Understood, conta
 _CORRECTION_CHARS = 160
 _CORRECTING = re.compile(
     r"\b(?:actually|correction|i meant|mistake|typo|mistyped|wrong|change|update|correct|fix|should (?:be|have been|say)"
-    r"|not right|sorry|oops|instead)\b",
+    r"|not right|sorry|oops|instead)\b|^my [\w ]{2,30}(?:'s| is)\b",
     re.IGNORECASE,
 )
 _BEGINNING = re.compile(
@@ -25,7 +25,7 @@ _BEGINNING = re.compile(
     re.IGNORECASE,
 )
 _AFTER_LABEL = re.compile(
-    r"[\s:,]*(?:(?:address|number)\b[\s:,]*)?(?:(?:is|was|should be|should have been|would be|to|as|are)\b[\s:,]*)?"
+    r"(?:'s)?[\s:,]*(?:(?:address|number)\b[\s:,]*)?(?:(?:is|was|should be|should have been|would be|to|as|are)\b[\s:,]*)?"
     r"(?:(?:actually|now|really)\b[\s,]*)?",
     re.IGNORECASE,
 )
@@ -118,11 +118,9 @@ def interpret(
 def _leaves_out(slot: Slot, text: str, now: datetime) -> bool:
     if phrases.is_skip(text):
         return slot.type in _WORDED or not isinstance(understand(slot, text, now), Understood)
-    if slot.required:
-        return False
-    if phrases.is_decline(text) or phrases.is_unknown(text):
+    if slot.type in _WORDED and _NONE_SUCH.fullmatch(phrases.plain(text[: phrases.SHORT_ANSWER_CHARS])):
         return True
-    return slot.type in _WORDED and _NONE_SUCH.fullmatch(phrases.plain(text)) is not None
+    return not slot.required and (phrases.is_decline(text) or phrases.is_unknown(text))
 
 
 def _answer(

@@ -74,8 +74,6 @@ def rank(configured: Sequence[ConfiguredProvider], health: Mapping[ProviderName,
         order = unhealthy
     passed_over += [PassedOver(provider=p.name, reason="in maintenance") for p in by_status[ProviderStatus.MAINTENANCE]]
     return Ranking(
-        candidates=tuple(
-            Candidate(provider=p.name, timeout_s=p.timeout_s, max_attempts=p.max_attempts) for p in order
-        ),
+        candidates=tuple(Candidate(provider=p.name, timeout_s=p.timeout_s, max_attempts=p.max_attempts) for p in order),
         passed_over=tuple(passed_over),
     )

@@ -1,0 +1,1 @@
+"""Servers for one machine: PostgreSQL, Temporal, and a simulator of the providers."""

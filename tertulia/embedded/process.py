@@ -24,10 +24,9 @@ _watches: set[asyncio.Task[None]] = set()
 
 _LEFTOVER_TIMEOUT_S = 20.0  # what a killed parent left has got its death signal, and shuts down in order
 _LOG_LIMIT_BYTES = 8 * 1024 * 1024
-_FULL_BYTES = 1024 * 1024  # too little to write on, if not nothing
 _COMPLAINT = re.compile(r"fatal|panic|error", re.IGNORECASE)
-_LONGEST_FULL_BYTES = 1024 * 1024  # too little to write on, if not nothing
-_COMPLAINT = 500
+_LONGEST_COMPLAINT = 500
+_FULL_BYTES = 1024 * 1024  # with less than that left, a log may well be empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +78,15 @@ class Child:
 
     async def stop(self, timeout_s: float) -> None:
         """End it in order if that can be done within the timeout, else at once."""
-        self.signal(self.program.stop)
+        self.send(self.program.stop)
         try:
             async with asyncio.timeout(timeout_s):
                 await self.process.wait()
         except TimeoutError:
-            self.signal(signal.SIGKILL)
+            self.send(signal.SIGKILL)
             await self.process.wait()
 
-    def signal(self, number: signal.Signals) -> None:
+    def send(self, number: signal.Signals) -> None:
         """Send a signal, if it still runs.
 
         Process.send_signal would first reap an ended process, under the hands of asyncio's own watcher.

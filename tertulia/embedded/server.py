@@ -8,6 +8,7 @@ from contextlib import suppress
 import structlog
 
 from tertulia.domain.errors import CannotStart
+from tertulia.embedded.directory import explained
 from tertulia.embedded.process import Child, Program, bound_log, spawn
 
 _log = structlog.get_logger(__name__)
@@ -17,7 +18,7 @@ _START_TIMEOUT_S = 120.0  # recovery after a kill first reads the write-ahead lo
 _STOP_TIMEOUT_S = 20.0
 _STABLE_S = 60.0  # who has lived this long is restarted at once
 _FIRST_DELAY_S = 0.1
-_LONGEST_DELAY_S = 10.0
+_LONGEST_DELAY_S = 5.0
 _LOG_CHECK_S = 30.0
 
 
@@ -65,7 +66,8 @@ class Server:
     async def _launch(self) -> Child:
         child = await spawn(self._program, prepare=self._prepare)
         try:
-            await self._answers(child)
+            with explained(self._program.part):
+                await self._answers(child)
         except BaseException:
             await child.stop(_STOP_TIMEOUT_S)
             raise

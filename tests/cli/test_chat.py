@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpx
-import pytest
 
 from tertulia.domain.conversation import NextAction, TurnStatus
 from tertulia.domain.ids import SessionId
@@ -16,6 +15,7 @@ from tertulia.domain.turns import Delta
 from tests.api.conftest import World
 from tests.cli.conftest import Cli
 
+END_OF_INPUT = "\x04"
 GREETING = "Hello! What is your name?\n"
 
 
@@ -143,17 +143,33 @@ async def test_a_terminal_shows_text_as_it_streams(tertulia: Cli, world: World) 
         assert "(yes / no)" in await person.shows("> ")
 
 
-@pytest.mark.parametrize("leaves_by", ["\x04", "\x03"])
-async def test_leaving_a_terminal_tells_how_to_come_back(tertulia: Cli, session: SessionId, leaves_by: str) -> None:
+async def test_a_person_who_leaves_is_told_how_to_come_back(tertulia: Cli, session: SessionId) -> None:
     async with terminal(tertulia, "chat", "--session", session) as person:
         await person.shows("> ")
-        if leaves_by == "\x03":
-            person.process.send_signal(signal.SIGINT)
-        else:
-            person.types(leaves_by)
+        person.types(END_OF_INPUT)
 
         await person.shows(f"tertulia chat --session {session}")
         assert await person.process.wait() == 0
+
+
+async def test_a_person_who_leaves_in_the_middle_of_a_reply_finds_it_later(
+    tertulia: Cli, api: httpx.AsyncClient, world: World, session: SessionId
+) -> None:
+    world.sessions.ending.clear()
+
+    async with terminal(tertulia, "chat", "--session", session) as person:
+        await person.shows("> ")
+        person.types("hello\n")
+        world.deltas.put(Delta(turn=1, attempt=1, offset=0, text="You"))
+        await person.shows("You")
+        person.process.send_signal(signal.SIGINT)
+        await person.shows(f"tertulia chat --session {session}")
+        assert await person.process.wait() == 0
+    world.sessions.ending.set()
+    await world.sessions.settled()
+
+    last = (await api.get(f"/v1/sessions/{session}/messages", params={"last": 1})).json()["messages"][0]
+    assert last["text"] == "You said: hello"
 
 
 def _session_of(errors: str) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from starter import doctor
-from starter.doctor import Finding, Verdict
+from starter.doctor import Finding, Verdict, migrations
+from tertulia.storage.migrations import MIGRATIONS
 from tests.api.conftest import World
 from tests.cli.conftest import Cli
 
@@ -123,10 +123,10 @@ class TestDoctor:
         assert "canary" not in outcome.out + outcome.err
 
     async def test_a_schema_that_does_not_fit_this_version_is_told(self) -> None:
-        names = {file.stem for file in doctor.MIGRATIONS.glob("*.sql")}
+        names = {file.stem for file in MIGRATIONS.glob("*.sql")}
 
-        assert doctor.migrations(names).verdict is Verdict.OK
-        assert doctor.migrations(names - {min(names)}) == Finding(
+        assert migrations(names).verdict is Verdict.OK
+        assert migrations(names - {min(names)}) == Finding(
             "schema", Verdict.PROBLEM, f"without {min(names)}", "start the API, which migrates"
         )
-        assert not doctor.migrations(names | {"9999_future"}).ok
+        assert not migrations(names | {"9999_future"}).ok

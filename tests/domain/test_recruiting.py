@@ -96,6 +96,7 @@ def test_an_address_is_not_taken_for_a_position() -> None:
         ("Sorry, typo: ana@example.com", "email", "ana@example.com"),
         ("please change my name to Anna López", "name", "Anna López"),
         ("oops, my experience is 9 years", "experience_years", 9),
+        ("My name's Anna", "name", "Anna"),
     ],
 )
 def test_an_earlier_answer_can_be_corrected(text: str, slot: str, value: object) -> None:
@@ -154,6 +155,22 @@ def test_what_the_rules_can_not_understand_is_given_to_a_provider() -> None:
 
 
 @pytest.mark.parametrize(
+    ("slot", "answer"),
+    [
+        ("work_authorisation", "yes, but I need a visa"),
+        ("notice_period", "2-3 weeks"),
+        ("notice_period", "2 years"),
+        ("salary_expectation", "$80k"),
+    ],
+)
+def test_what_the_rules_do_understand_not_to_fit_is_asked_again_and_no_provider_guesses(slot: str, answer: str) -> None:
+    conversation = up_to(slot).hears(answer)
+    assert len(conversation.said) == 1
+    assert conversation.state.pending is None
+    assert (conversation.state.asking, conversation.state.misses) == (slot, 1)
+
+
+@pytest.mark.parametrize(
     "garbage",
     [
         "", "null", "I think it's three months", '{"value": null}', '{"value": "soon"}', '{"value": -4}', "[1, 2]",
@@ -185,7 +202,7 @@ def test_a_question_that_can_be_left_out_is_after_three_misunderstandings() -> N
     assert conversation.said == ["All right, we'll leave that out.", "Which position are you applying for?"]
 
 
-@pytest.mark.parametrize("text", ["I'd rather not say", "skip", "I would prefer not to tell you my name"])
+@pytest.mark.parametrize("text", ["I'd rather not say", "skip", "no", "I would prefer not to tell you my name"])
 def test_who_declines_a_required_answer_is_told_what_it_is_for(text: str) -> None:
     conversation = up_to("name").hears(text)
     assert conversation.said == [RECRUITING.slots["name"].help, "What is your name?"]

@@ -19,6 +19,7 @@ BRITISH = slot("phone", region="GB")
         ("mailto:ana@example.org", "ana@example.org"),
         ("ana at example dot org", "ana@example.org"),
         ("ana(at)example(dot)org", "ana@example.org"),
+        ("ana [at] example.org", "ana@example.org"),
         ("josé@correo.es", "josé@correo.es"),
     ],
 )
@@ -51,6 +52,8 @@ def test_what_is_not_one_address_is_asked_again(text: str, reason: Reason) -> No
         ("my number is +44 7911 123456, call me after six", "+447911123456"),
         ("(+34) 612.345.678", "+34612345678"),
         ("+1 555 123 4567", "+15551234567"),
+        ("0034 612 345 678", "+34612345678"),
+        ("call me at 0044 20 7946 0958", "+442079460958"),
     ],
 )
 def test_a_phone_number_is_kept_in_international_form(text: str, number: str) -> None:

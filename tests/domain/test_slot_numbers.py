@@ -63,6 +63,7 @@ def test_a_length_of_time_is_kept_in_the_unit_of_its_slot(text: str, days: int) 
         ("6 years (since 2020)", 6),
         ("I have 7 years of experience", 7),
         ("a dozen years", 12),
+        ("roughly a decade", 10),
         ("no experience yet", 0),
         ("0", 0),
         ("\u0665", 5),

@@ -41,6 +41,7 @@ def test_a_name_is_found_in_how_people_introduce_themselves(text: str, name: str
         ("hello", Reason.UNCLEAR),
         ("ok", Reason.UNCLEAR),
         ("What is this?", Reason.UNCLEAR),
+        ("what's this about", Reason.UNCLEAR),
         ("why do you want to know", Reason.UNCLEAR),
         ("42", Reason.UNCLEAR),
         ("ana@example.org", Reason.UNCLEAR),

@@ -17,6 +17,7 @@ import httpx
 
 from tertulia.embedded.postgres import EmbeddedPostgres
 from tertulia.embedded.temporal import EmbeddedTemporal
+from tests.engine import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -80,11 +81,11 @@ class Cluster:
         assert self._api
         await _kill(self._api)
 
-    def kill_postgres(self) -> None:
-        os.kill(self.postgres.pid, signal.SIGKILL)
+    async def kill_postgres(self) -> None:
+        await _kill_and_see_it_return(self.postgres)
 
-    def kill_temporal(self) -> None:
-        os.kill(self.temporal.pid, signal.SIGKILL)
+    async def kill_temporal(self) -> None:
+        await _kill_and_see_it_return(self.temporal)
 
     async def ready(self) -> None:
         """Wait until the API answers and reaches everything behind it."""
@@ -130,6 +131,12 @@ class Cluster:
 async def _kill(process: Process) -> None:
     process.kill()
     await process.wait()
+
+
+async def _kill_and_see_it_return(server: EmbeddedPostgres | EmbeddedTemporal) -> None:
+    killed = server.pid
+    os.kill(killed, signal.SIGKILL)
+    await until(lambda: server.pid != killed)
 
 
 def _free_port() -> int:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from tertulia.embedded.simulator import ProviderSimulator
+from tertulia.embedded.simulator import Answer, ProviderSimulator
 from tests.e2e.cluster import Cluster
 from tests.e2e.talking import Talk
 
@@ -42,11 +42,11 @@ async def _kill_api(cluster: Cluster) -> None:
 
 
 async def _kill_postgres(cluster: Cluster) -> None:
-    cluster.kill_postgres()
+    await cluster.kill_postgres()
 
 
 async def _kill_temporal(cluster: Cluster) -> None:
-    cluster.kill_temporal()
+    await cluster.kill_temporal()
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,11 @@ import asyncpg
 import pytest
 from temporalio.client import Client
 
+from tertulia.domain.errors import CannotStart
 from tertulia.embedded.postgres import EmbeddedPostgres
 from tertulia.embedded.process import Program, _dying_with, bound_log, run, spawn
 from tertulia.embedded.temporal import EmbeddedTemporal
-from tests.embedded.processes import holder, uid_of, working_in
+from tests.embedded.processes import fill, holder, uid_of, working_in
 
 
 @pytest.mark.parametrize("options", [(), ("--without-death-signal",)], ids=["by the kernel", "by a watching shell"])
@@ -67,7 +68,7 @@ async def test_a_program_that_ignores_its_stop_signal_is_killed(tmp_path: Path) 
 
 
 async def written(log: Path, text: str) -> None:
-    while text not in log.read_text():  # noqa: ASYNC110, ASYNC240 - a file has no event to wait for
+    while text not in log.read_text():  # noqa: ASYNC110 - a file has no event to wait for
         await asyncio.sleep(0.01)
 
 
@@ -111,6 +112,15 @@ async def test_the_complaint_is_the_last_error_since_the_start(tmp_path: Path) -
     await child.process.wait()
 
     assert child.complaint().startswith("FATAL: disk on fire")
+
+
+async def test_a_program_that_could_not_even_write_why_it_ended_is_excused_by_the_disk(small_disk: Path) -> None:
+    program = shell("echo FATAL: no room; exit 1", small_disk)
+    program.log.touch()
+    fill(small_disk, leave_mb=0)
+
+    with pytest.raises(CannotStart, match="the disk is full"):
+        await run(program, prepare=lambda: None)
 
 
 async def test_a_program_starts_only_when_the_last_process_of_the_one_before_has_ended(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Record the histories that `test_replay.py` replays (`make record-history`); each scenario is one way a session goes."""
+"""Record the histories that `test_replay.py` replays (`make record-history`); a scenario is one way a session goes."""
 
 import asyncio
 import tempfile
@@ -16,7 +16,7 @@ from tertulia.embedded.simulator import BlackHole, ProviderSimulator, Status
 from tertulia.embedded.temporal import EmbeddedTemporal
 from tertulia.storage.migrations import migrate
 from tertulia.temporal import connect
-from tests.engine import Chat, Engine, running_engine, simulated, until
+from tests.engine import Chat, Engine, running_engine, simulated
 from tests.recruiting_script import EXCHANGES
 from workflows.provider_health import ProviderHealthCheck
 
@@ -75,7 +75,7 @@ async def cancel(engine: Engine, simulator: ProviderSimulator) -> Recorded:
     simulator.script("first", [BlackHole()])
     chat = await engine.chat()
     sending = asyncio.create_task(chat.say("Hello"))
-    await until(lambda: bool(simulator.log))
+    await simulator.asked()
     await engine.sessions.cancel_turn(chat.id)
     await sending
     return await _closed(chat)

@@ -208,11 +208,12 @@ async def test_an_end_written_anew_replaces_what_came_after_it(pool: Pool) -> No
     assert (record.turn, record.state, record.updated_at) == (1, "hello", at(10))
 
 
-async def test_a_late_end_takes_nothing_back(pool: Pool) -> None:
+@pytest.mark.parametrize("minute", [5, 6])
+async def test_a_late_end_takes_nothing_back(pool: Pool, minute: float) -> None:
     turns = await opened(pool)
-    late = end(1, shown(1, 1, text="late"))
-    await turns.end(end(1, shown(1, 1)))
-    await turns.end(end(2, shown(2, 2), state="further"))
+    late = end(1, shown(1, 1, text="late"), minute=minute)
+    await turns.end(end(1, shown(1, 1), minute=5))
+    await turns.end(end(2, shown(2, 2), minute=6, state="further"))
     before = await rows(pool)
 
     await turns.end(late)

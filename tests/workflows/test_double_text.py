@@ -11,7 +11,7 @@ from temporalio.client import Client
 from tertulia.domain.conversation import IncomingMessage, Reply, TurnStatus
 from tertulia.domain.errors import TooManyWaiting, TurnInProgress
 from tertulia.embedded.simulator import Answer, BlackHole, ProviderSimulator
-from tests.engine import Chat, running_engine, simulated, until
+from tests.engine import Chat, running_engine, simulated
 
 DEFINITION = """
 name: assistant
@@ -48,7 +48,7 @@ class Lab:
             simulator.script("only", [first])
             chat = await engine.chat()
             busy = asyncio.create_task(chat.say("first", "m1"))
-            await until(lambda: bool(simulator.log))
+            await simulator.asked()
             yield chat, busy
 
 

@@ -8,7 +8,7 @@ import pytest
 from tertulia.domain.conversation import Close, IncomingMessage, OpenSession, TransitionTo, TurnStatus
 from tertulia.domain.errors import FailureClass, InvalidInput, NotFound, SessionClosed, TransitionRefused
 from tertulia.embedded.simulator import Answer, BlackHole, ProviderSimulator, Status
-from tests.engine import Engine, until
+from tests.engine import Engine
 from tests.recruiting_script import EXCHANGES, FINAL_STATE, final_slots
 
 
@@ -95,7 +95,7 @@ async def test_a_running_call_is_cancelled_and_the_session_goes_on(
     simulator.script("first", [BlackHole()])
     chat = await engine.chat()
     sending = asyncio.create_task(chat.say("Hello"))
-    await until(lambda: bool(simulator.log))
+    await simulator.asked()
     assert await engine.sessions.cancel_turn(chat.id)
     reply = await sending
     assert (reply.status, reply.text) == (TurnStatus.CANCELLED, "")

@@ -9,7 +9,7 @@ from phonenumbers import PhoneMetadata, PhoneNumberFormat
 from tertulia.domain.slots.outcome import NotUnderstood, Outcome, Reason, Understood
 from tertulia.domain.slots.phrases import plain, words
 
-# Loaded here rather than at the first number from a country: a workflow must not import anything while it runs.
+# Loaded here, for otherwise the first number from each country would read a file while a workflow runs.
 PhoneMetadata.load_all()
 
 # Whoever gives an address or a number in a long text, a résumé say, gives it at its top.
@@ -18,9 +18,11 @@ _FEWEST_DIGITS = 7
 _MOST_CANDIDATES = 20
 
 _EMAIL = re.compile(r"[^\s@<>()\[\],;:\"'|=]{1,64}@[^\s@<>()\[\],;:\"'|=!?/]{1,190}")
-_SPELT_AT = re.compile(r"\s*(?:\(at\)|\[at\]|\s+at\s+)\s*", re.IGNORECASE)
-_SPELT_DOT = re.compile(r"\s*(?:\(dot\)|\[dot\]|\s+dot\s+)\s*", re.IGNORECASE)
+_SPELT = re.compile(r"[(\[]at[)\]]|\bdot\b", re.IGNORECASE)
+_SPELT_AT = re.compile(r"\s*(?:[(\[]at[)\]]|\s+at\s+)\s*", re.IGNORECASE)
+_SPELT_DOT = re.compile(r"\s*(?:[(\[]dot[)\]]|\s+dot\s+)\s*", re.IGNORECASE)
 _SPELT_EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+")
+_DOUBLE_ZERO = re.compile(r"(?<![\d+])00(?=[1-9])")
 _DIGIT = re.compile(r"\d")
 _PHONE = re.compile(r"\+?[\d\s().\-/]{7,30}")
 _LETTERS = re.compile(r"[^\W\d_]{2}")
@@ -40,7 +42,7 @@ def emails(text: str) -> list[str]:
 
 
 def _spelt(text: str) -> list[str]:
-    if not _SPELT_DOT.search(text):
+    if not _SPELT.search(text):
         return []
     return _SPELT_EMAIL.findall(_SPELT_DOT.sub(".", _SPELT_AT.sub("@", text, count=1)))
 
@@ -68,7 +70,7 @@ def phones(text: str, region: str | None) -> list[str]:
     Args:
         region: Whose numbers need no country code, two letters.
     """
-    searched = text[:_SEARCHED_CHARS]
+    searched = _international_prefix(text[:_SEARCHED_CHARS])
     if not _has_enough_digits(searched):
         return []
     matches = phonenumbers.PhoneNumberMatcher(searched, region, max_tries=_MOST_CANDIDATES)
@@ -91,7 +93,9 @@ def understand_phone(text: str, region: str | None) -> Outcome:
 
 
 def _possible(text: str, region: str | None) -> str | None:
-    bare = " ".join(word for word in text.split() if plain(word) not in _INTRODUCING).strip(" .!")
+    bare = " ".join(word for word in _international_prefix(text).split() if plain(word) not in _INTRODUCING).strip(
+        " .!"
+    )
     if not _PHONE.fullmatch(bare):
         return None
     try:
@@ -99,6 +103,11 @@ def _possible(text: str, region: str | None) -> str | None:
     except phonenumbers.NumberParseException:
         return None
     return _international(number) if phonenumbers.is_possible_number(number) else None
+
+
+def _international_prefix(text: str) -> str:
+    """Write the prefix `00` as a plus, which needs no region to be understood."""
+    return _DOUBLE_ZERO.sub("+", text)
 
 
 def _has_enough_digits(text: str) -> bool:

@@ -23,7 +23,14 @@ _SCALES = {"k": 1e3, "thousand": 1e3, "grand": 1e3, "m": 1e6, "mio": 1e6, "milli
 _UNITS = {"d": "day", "w": "week", "wk": "week", "mo": "month", "mth": "month", "y": "year", "yr": "year"}
 
 # Months and days of each unit of time. Where days are wanted a month has 30 of them and a year 365.
-LENGTHS = {"days": (0, 1), "weeks": (0, 7), "fortnights": (0, 14), "months": (1, 0), "years": (12, 0)}
+LENGTHS = {
+    "days": (0, 1),
+    "weeks": (0, 7),
+    "fortnights": (0, 14),
+    "months": (1, 0),
+    "years": (12, 0),
+    "decades": (120, 0),
+}
 
 # Far beyond any answer, and still exact as JSON.
 _LARGEST = 1e15

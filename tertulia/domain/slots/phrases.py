@@ -7,7 +7,7 @@ import unicodedata
 SHORT_ANSWER_CHARS = 600
 
 _INVISIBLE = re.compile(
-    r"[^\S\n]+|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+    r"[^\S\n]{2,}|[^\S\n ]|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
 _GREETING = re.compile(
     r"(?:hi|hello|hey|hiya|yo|howdy|greetings|good (?:morning|afternoon|evening|day))(?: there| all| team| everyone)?"

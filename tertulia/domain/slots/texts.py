@@ -57,7 +57,7 @@ def understand_name(text: str) -> Outcome:
     """Find a person's name."""
     if phrases.is_decline(text):
         return NotUnderstood(Reason.DECLINED)
-    if len(text) > phrases.SHORT_ANSWER_CHARS or phrases.is_question(text):
+    if len(text) > phrases.SHORT_ANSWER_CHARS or phrases.begins_as_question(text):
         return NotUnderstood(Reason.UNCLEAR)
     lead = _NAME_LEAD.match(text)
     name = _NAME_TAIL.sub("", text[lead.end() if lead else 0 :]).strip(" .,!")

@@ -29,6 +29,7 @@ MAX_LOG = 50_000
 _WIRES: dict[str, Callable[[Request, int], Wire]] = {"/chat/completions": ChatCompletions}
 _NOTHING_ASKED = CompletionRequest(messages=())
 _CONTROL = "/_simulator/"
+_KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
 _PACKET = 64 * 2**10
 
 
@@ -159,7 +160,8 @@ class ProviderSimulator:
 
     def _note(self, request: Request, connection: int) -> Exchange:
         self._exchanges += 1
-        headers = dict(request.headers)
+        headers = {name: value for name, value in request.headers.items() if name not in _KEY_HEADERS}
+        keys = "".join(request.headers.get(name, "").removeprefix("Bearer ") for name in _KEY_HEADERS)
         body = request.json()
         exchange = Exchange(
             number=self._exchanges,
@@ -168,7 +170,7 @@ class ProviderSimulator:
             method=request.method,
             path=request.path,
             model=str(body.get("model", "")),
-            key=_fingerprint(headers.pop("authorization", "").removeprefix("Bearer ")),
+            key=_fingerprint(keys),
             headers=headers,
             body=body,
         )

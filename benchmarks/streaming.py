@@ -1,0 +1,59 @@
+"""How much later than the provider's own first text a reader sees it."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+import httpx
+
+from benchmarks.engine import Engine
+from tertulia.domain.conversation import IncomingMessage, OpenSession
+from tertulia.domain.ids import MessageId, SessionId
+from tertulia.storage.deltas import PostgresDeltas
+
+FIRST_TOKEN_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class FirstText:
+    """Times to the first text, milliseconds."""
+
+    provider: Sequence[float]
+    engine: Sequence[float]
+
+
+async def first_text(engine: Engine, http: httpx.AsyncClient, provider_url: str, *, samples: int) -> FirstText:
+    """Ask the same provider in turn by itself and through a session, and time what a reader sees first."""
+    session_id = SessionId(uuid4().hex)
+    await engine.sessions.open(session_id, OpenSession(definition="assistant", user_id="bench"))
+    times = FirstText([], [])
+    async with PostgresDeltas(engine.pool, engine.settings.require_database_url()) as deltas:
+        for _ in range(samples):
+            times.provider.append(await _alone(http, provider_url))  # type: ignore[attr-defined]
+            times.engine.append(await _through(engine, deltas, session_id))  # type: ignore[attr-defined]
+    return times
+
+
+async def _alone(http: httpx.AsyncClient, url: str) -> float:
+    body = {"model": "slow", "stream": True, "messages": [{"role": "user", "content": "Hello"}]}
+    started = time.perf_counter()
+    async with http.stream("POST", f"{url}/chat/completions", json=body) as response:
+        async for line in response.aiter_lines():
+            if '"content"' in line:
+                return (time.perf_counter() - started) * 1000
+    raise AssertionError("the provider said nothing")
+
+
+async def _through(engine: Engine, deltas: PostgresDeltas, session_id: SessionId) -> float:
+    message_id = MessageId(uuid4().hex)
+    started = time.perf_counter()
+    sending = asyncio.create_task(
+        engine.sessions.send(session_id, IncomingMessage(text="Hello", message_id=message_id))
+    )
+    first = await anext(deltas.follow(session_id, message_id))
+    seen = (time.perf_counter() - started) * 1000
+    assert first.text
+    await sending
+    return seen

@@ -1,0 +1,95 @@
+"""The schema and how it grows."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from tertulia.domain.errors import CannotStart, InvalidInput, Unavailable
+from tertulia.storage.migrations import MIGRATIONS, migrate
+from tertulia.storage.pool import connect
+
+
+@pytest.fixture
+async def empty_database(postgres_dsn: str) -> AsyncIterator[str]:
+    name = f"empty_{uuid4().hex}"
+    async with connect(postgres_dsn) as connection:
+        await connection.execute(f"CREATE DATABASE {name}")
+        yield urlunsplit(urlsplit(postgres_dsn)._replace(path=f"/{name}"))
+        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """Two migrations."""
+    (tmp_path / "0001_birds.sql").write_text("CREATE TABLE birds (name text); CREATE TABLE nests (tree text);")
+    (tmp_path / "0002_songs.sql").write_text("CREATE TABLE songs (title text);")
+    return tmp_path
+
+
+async def tables(dsn: str) -> set[str]:
+    async with connect(dsn) as connection:
+        rows = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    return {row["tablename"] for row in rows} - {"schema_migrations"}
+
+
+async def test_what_is_missing_is_applied_in_order(empty_database: str, directory: Path) -> None:
+    assert await migrate(empty_database, directory=directory) == ["0001_birds", "0002_songs"]
+    (directory / "0003_eggs.sql").write_text("CREATE TABLE eggs (colour text);")
+
+    assert await migrate(empty_database, directory=directory) == ["0003_eggs"]
+
+    assert await migrate(empty_database, directory=directory) == []
+    assert await tables(empty_database) == {"birds", "nests", "songs", "eggs"}
+
+
+async def test_processes_that_start_together_apply_each_migration_once(empty_database: str) -> None:
+    applied = await asyncio.gather(*(migrate(empty_database) for _ in range(8)))
+
+    assert [name for names in applied for name in names] == sorted(file.stem for file in MIGRATIONS.glob("*.sql"))
+
+
+async def test_a_failing_migration_leaves_nothing_of_itself(empty_database: str, directory: Path) -> None:
+    (directory / "0002_songs.sql").write_text("CREATE TABLE songs (title text); SELECT 1 / 0;")
+
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await migrate(empty_database, directory=directory)
+
+    assert await tables(empty_database) == {"birds", "nests"}
+    (directory / "0002_songs.sql").write_text("CREATE TABLE songs (title text);")
+    assert await migrate(empty_database, directory=directory) == ["0002_songs"]
+
+
+async def test_an_edited_migration_is_refused_by_name(empty_database: str, directory: Path) -> None:
+    await migrate(empty_database, directory=directory)
+    (directory / "0001_birds.sql").write_text("CREATE TABLE birds (name text NOT NULL);")
+
+    with pytest.raises(CannotStart, match="0001_birds was edited"):
+        await migrate(empty_database, directory=directory)
+
+
+async def test_a_database_of_a_newer_version_is_refused_and_left_alone(empty_database: str, directory: Path) -> None:
+    await migrate(empty_database, directory=directory)
+    (directory / "0002_songs.sql").rename(directory / "0000_nothing.sql")
+
+    with pytest.raises(CannotStart, match=r"newer version of Tertulia \(0002_songs\)"):
+        await migrate(empty_database, directory=directory)
+
+    assert await tables(empty_database) == {"birds", "nests", "songs"}
+
+
+async def test_a_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="Postgres"):
+        await migrate(f"postgresql://nobody@/postgres?host={tmp_path}")
+
+
+async def test_an_address_that_cannot_be_read_is_refused_without_being_quoted() -> None:
+    with pytest.raises(InvalidInput, match="DATABASE_URL") as refused:
+        await migrate("postgresql://ada:s3cret/word@somewhere:port/database")
+
+    assert "s3cret" not in str(refused.value)
+    assert refused.value.__cause__ is None
