@@ -9,7 +9,6 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from benchmarks.floor import Floor, echo
-from starter.namespace import register_search_attributes
 from starter.sessions import TemporalSessions
 from tertulia.config import Provider, Settings, load_settings
 from tertulia.domain.completions import Completion, CompletionRequest, FinishReason, TextDelta
@@ -69,7 +68,6 @@ async def running_engine(
             }
         )
         client = await connect(temporal.address)
-        await register_search_attributes(client)
         async with (
             open_pool(postgres.dsn) as pool,
             build_worker(client, pool, completers, settings, task_queue=ENGINE_QUEUE),

@@ -1,4 +1,4 @@
-"""The floor: a bare workflow whose update runs one trivial regular activity. Less than this a durable turn can't cost."""
+"""The floor: a bare workflow whose update runs one trivial regular activity. A durable turn can't cost less."""
 
 from datetime import timedelta
 

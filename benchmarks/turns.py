@@ -41,7 +41,8 @@ async def turn_costs(engine: Engine, *, rounds: int, turns: int, sessions: int, 
     for _ in range(rounds):
         floor.append(await _round(_FloorChats(engine), turns, sessions, turns_each))
         ours.append(await _round(_Chats(engine), turns, sessions, turns_each))
-    return TurnCosts(*(_ratio(ours, floor, column) for column in range(3)), sessions=sessions)
+    p50, p99, per_second = (_ratio(ours, floor, column) for column in range(3))
+    return TurnCosts(p50, p99, per_second, sessions)
 
 
 def _ratio(ours: Sequence[tuple[float, ...]], floor: Sequence[tuple[float, ...]], column: int) -> Ratio:

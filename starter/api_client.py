@@ -9,8 +9,7 @@ import httpx
 from httpx_sse import EventSource, ServerSentEvent
 from pydantic import TypeAdapter
 
-from tertulia.api.problems import Problem
-from tertulia.api.views import Messages, Receipt, SessionDetail, SessionList, SessionSummary, TurnReply
+from tertulia.api.views import Messages, Problem, Receipt, SessionDetail, SessionList, SessionSummary, TurnReply
 from tertulia.domain.conversation import Message, Opened
 from tertulia.domain.errors import TertuliaError, Unavailable
 from tertulia.domain.ids import MessageId, SessionId
@@ -89,7 +88,7 @@ class ApiClient:
         ) as answer:
             for event in EventSource(answer).iter_sse():
                 if event.event == "problem":
-                    raise ApiRefusal(Problem.model_validate_json(event.data))
+                    raise _error_of(Problem.model_validate_json(event.data))
                 yield event
 
     def close(self, session_id: SessionId, reason: str) -> None:
@@ -129,7 +128,7 @@ class ApiClient:
             with self._http.stream(method, path, **request) as answer:
                 if answer.is_error:
                     answer.read()
-                    raise _refusal(answer)
+                    raise _error_in(answer)
                 yield answer
         except httpx.ConnectError as error:
             raise Unavailable(
@@ -148,8 +147,14 @@ def open_api(url: str) -> Iterator[ApiClient]:
         yield ApiClient(http)
 
 
-def _refusal(answer: httpx.Response) -> TertuliaError:
+def _error_in(answer: httpx.Response) -> TertuliaError:
     if "problem+json" not in answer.headers.get("content-type", ""):
         return Unavailable(f"the API at {answer.url}", f"something else answers there (status {answer.status_code})")
-    problem = Problem.model_validate_json(answer.content)
-    return Unavailable("the engine", problem.detail) if problem.code == "unavailable" else ApiRefusal(problem)
+    return _error_of(Problem.model_validate_json(answer.content))
+
+
+def _error_of(problem: Problem) -> TertuliaError:
+    # `/readyz` tells by parts; that is an answer to the question, not a failure to answer it.
+    if problem.code == Unavailable.code and problem.parts is None:
+        return Unavailable("the engine", problem.detail)
+    return ApiRefusal(problem)

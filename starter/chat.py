@@ -141,7 +141,8 @@ def chat(api: ApiClient, on: Screen, session_id: SessionId, said: Sequence[Messa
         _talk(api, on, session_id, expected)
     except KeyboardInterrupt:
         on.note("")
-    on.note(f"session {session_id} · go on with: tertulia chat --session {session_id}")
+    finally:
+        on.note(f"session {session_id} · go on with: tertulia chat --session {session_id}")
 
 
 def _talk(api: ApiClient, on: Screen, session_id: SessionId, expected: NextAction) -> None:

@@ -27,6 +27,8 @@ from tertulia.domain.ids import SessionId
 _FAILED = 1
 _MISUSED = 2
 _INTERRUPTED = 130
+# Enough to remember where one was.
+_SHOWN_ON_RETURN = 20
 
 app = typer.Typer(
     name="tertulia",
@@ -106,9 +108,6 @@ def doctor(url: ApiUrl = API_URL) -> None:
     raise typer.Exit(_FAILED if any(not finding.ok for finding in findings) else 0)
 
 
-_SHOWN_ON_RETURN = 20
-
-
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and end the process.
 
@@ -156,8 +155,9 @@ def _settings(**overrides: object) -> Settings:
 def _configure_logs(level: str) -> None:
     """Log to standard error: for people on a terminal, JSON elsewhere."""
     for_people = sys.stderr.isatty()
+    number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        wrapper_class=structlog.make_filtering_bound_logger(number),
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
@@ -166,7 +166,10 @@ def _configure_logs(level: str) -> None:
         ],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    logging.basicConfig(level=level.upper(), stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    # Libraries tell addresses and contents below a warning.
+    logging.basicConfig(
+        level=max(number, logging.WARNING), stream=sys.stderr, format="%(levelname)s %(name)s %(message)s"
+    )
 
 
 def _run_until_stopped(part: Coroutine[Any, Any, None]) -> None:

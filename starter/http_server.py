@@ -58,6 +58,7 @@ async def serve_app(app: ASGIApp, listener: socket.socket, *, ready: asyncio.Eve
     config = uvicorn.Config(
         app,
         log_config=None,
+        log_level="warning",
         access_log=False,
         lifespan="off",
         ws="none",

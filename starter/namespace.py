@@ -1,9 +1,7 @@
-"""What a Temporal namespace needs before a worker runs in it: search attributes and the Schedule of the health check."""
+"""What a Temporal namespace needs before a worker runs in it: search attributes, and the health check's Schedule."""
 
 from datetime import timedelta
 
-from temporalio.api.enums.v1 import IndexedValueType
-from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import (
     Client,
     Schedule,
@@ -16,9 +14,9 @@ from temporalio.client import (
     ScheduleUpdate,
     ScheduleUpdateInput,
 )
-from temporalio.service import RPCError, RPCStatusCode
 
-from tertulia.domain.ids import SEARCH_ATTRIBUTES, TASK_QUEUE
+from tertulia.domain.ids import TASK_QUEUE
+from tertulia.temporal import register_search_attributes
 from workflows.provider_health import ProviderHealthCheck
 
 HEALTH_SCHEDULE = "provider-health"
@@ -28,25 +26,6 @@ async def prepare_namespace(client: Client, *, check_every: timedelta, task_queu
     """Register what is missing and bring the Schedule up to date. May be done again at every start."""
     await register_search_attributes(client)
     await schedule_health_check(client, every=check_every, task_queue=task_queue)
-
-
-async def register_search_attributes(client: Client) -> None:
-    """Register the search attributes that this namespace does not have yet."""
-    known = await client.operator_service.list_search_attributes(
-        ListSearchAttributesRequest(namespace=client.namespace)
-    )
-    missing = set(SEARCH_ATTRIBUTES) - set(known.custom_attributes)
-    if not missing:
-        return
-    keyword = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
-    try:
-        await client.operator_service.add_search_attributes(
-            AddSearchAttributesRequest(namespace=client.namespace, search_attributes=dict.fromkeys(missing, keyword))
-        )
-    except RPCError as error:
-        # Another process has registered them meanwhile.
-        if error.status is not RPCStatusCode.ALREADY_EXISTS:
-            raise
 
 
 async def schedule_health_check(client: Client, *, every: timedelta, task_queue: str = TASK_QUEUE) -> None:

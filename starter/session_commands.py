@@ -12,9 +12,8 @@ from rich.text import Text
 
 from starter.api_client import open_api
 from starter.options import API_URL, ApiUrl, AsJson, SessionArgument
-from tertulia.api.export import Format
 from tertulia.api.ids import new_id
-from tertulia.api.views import SessionDetail, SessionSummary
+from tertulia.api.views import ExportFormat, SessionDetail, SessionSummary
 from tertulia.domain.conversation import Message, SessionStatus
 from tertulia.domain.ids import MessageId
 from tertulia.domain.turns import AttemptRecord, TurnRecord
@@ -101,7 +100,7 @@ def close(
 def export(
     session: SessionArgument,
     *,
-    file_format: Annotated[Format, typer.Option("--format", help="json, csv or txt.")] = Format.TXT,
+    file_format: Annotated[ExportFormat, typer.Option("--format", help="json, csv or txt.")] = ExportFormat.TXT,
     output: Annotated[Path | None, typer.Option(dir_okay=False, help="A file instead of standard output.")] = None,
     url: ApiUrl = API_URL,
 ) -> None:

@@ -1,12 +1,20 @@
-"""How this product reaches Temporal: one data converter, and Temporal's own profiles, TLS and keys."""
+"""How this product reaches Temporal: one data converter, Temporal's own profiles, and what a namespace must know."""
 
+import asyncio
+from datetime import timedelta
+
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
+from temporalio.service import RPCError, RPCStatusCode
 
 from tertulia.domain.errors import Unavailable
+from tertulia.domain.ids import SEARCH_ATTRIBUTES
 
 _DEFAULT_ADDRESS = "localhost:7233"
+_POLL_S = 0.05
 
 
 async def connect(address: str | None = None, namespace: str | None = None) -> Client:
@@ -25,3 +33,27 @@ async def connect(address: str | None = None, namespace: str | None = None) -> C
         return await Client.connect(**config, data_converter=pydantic_data_converter)
     except RuntimeError as error:
         raise Unavailable("Temporal", f"no answer at {config['target_host']}") from error
+
+
+async def register_search_attributes(client: Client) -> None:
+    """Make the search attributes of sessions known to the client's namespace, and return when they can be used.
+
+    A namespace that has them already stays as it is.
+    """
+    while missing := set(SEARCH_ATTRIBUTES) - await search_attributes(client):
+        request = AddSearchAttributesRequest(namespace=client.namespace)
+        for name in missing:
+            request.search_attributes[name] = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+        try:
+            await client.operator_service.add_search_attributes(request)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.ALREADY_EXISTS:
+                raise
+        await asyncio.sleep(_POLL_S)
+
+
+async def search_attributes(client: Client) -> set[str]:
+    """Name the custom search attributes that the client's namespace has."""
+    request = ListSearchAttributesRequest(namespace=client.namespace)
+    listed = await client.operator_service.list_search_attributes(request, timeout=timedelta(seconds=5))
+    return set(listed.custom_attributes)

@@ -10,6 +10,7 @@ from fastapi_offline import FastAPIOffline
 from tertulia.api import export, messages, operations, problems, sessions
 from tertulia.api.edge import Edge
 from tertulia.api.ports import ApiPorts
+from tertulia.api.views import Problem
 
 _DESCRIPTION = """\
 Chats that run for days and lose nothing. A session is started for a person and an application (a *definition*); every
@@ -67,7 +68,7 @@ def _described(app: FastAPI) -> dict[str, Any]:
             tags=app.openapi_tags,
             routes=app.routes,
         )
-        problem = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         schema["components"]["schemas"] |= problem.pop("$defs") | {"Problem": problem}
         app.openapi_schema = schema
     return app.openapi_schema

@@ -3,7 +3,6 @@
 import csv
 import io
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from enum import StrEnum
 from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, Query
@@ -13,6 +12,7 @@ from tertulia.api.inputs import SessionInPath
 from tertulia.api.ports import ApiPorts, Ports
 from tertulia.api.problems import documented
 from tertulia.api.sessions import stored_session
+from tertulia.api.views import ExportFormat
 from tertulia.domain.conversation import Message
 from tertulia.domain.turns import SessionRecord
 
@@ -23,12 +23,6 @@ _COLUMNS = ("seq", "turn", "role", "created_at", "message_id", "text")
 # What makes a spreadsheet take a cell for a formula, and the full-width forms, which some fold into the plain ones.
 # Source: OWASP, CSV Injection.
 _FORMULA_STARTS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
-
-
-class Format(StrEnum):
-    JSON = "json"
-    CSV = "csv"
-    TXT = "txt"
 
 
 class _Layout(NamedTuple):
@@ -57,7 +51,7 @@ class _Layout(NamedTuple):
 async def export_session(
     session_id: SessionInPath,
     ports: Ports,
-    format: Annotated[Format, Query()] = Format.JSON,  # noqa: A002 the parameter's public name
+    format: Annotated[ExportFormat, Query()] = ExportFormat.JSON,  # noqa: A002 the parameter's public name
 ) -> StreamingResponse:
     """Export a transcript. In CSV a cell that a spreadsheet would take for a formula begins with an apostrophe."""
     record = await stored_session(ports, session_id)
@@ -129,7 +123,7 @@ def _txt_rows(messages: Sequence[Message]) -> Iterable[str]:
 
 
 _LAYOUTS = {
-    Format.JSON: _Layout("application/json", _json_head, _json_rows, ",\n", "\n]}\n"),
-    Format.CSV: _Layout("text/csv; charset=utf-8", _csv_head, _csv_rows, "", ""),
-    Format.TXT: _Layout("text/plain; charset=utf-8", _txt_head, _txt_rows, "\n", "\n"),
+    ExportFormat.JSON: _Layout("application/json", _json_head, _json_rows, ",\n", "\n]}\n"),
+    ExportFormat.CSV: _Layout("text/csv; charset=utf-8", _csv_head, _csv_rows, "", ""),
+    ExportFormat.TXT: _Layout("text/plain; charset=utf-8", _txt_head, _txt_rows, "\n", "\n"),
 }

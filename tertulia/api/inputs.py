@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Annotated
 
 from fastapi import Path
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 from pydantic_core import PydanticCustomError
 
 from tertulia.domain.conversation import OpenSession, SessionStatus
@@ -20,22 +20,24 @@ MAX_CONTEXT_CHARACTERS = 16_000
 # PostgreSQL's integer.
 MAX_NUMBER = 2**31 - 1
 
-_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
-_LINE_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROLS = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f"
+_LINE_CONTROLS = r"\x00-\x1f\x7f"
+# JSON lets halves of surrogate pairs through, and so do strings of Python; UTF-8, and so all behind us, does not.
+_UNSTORABLE = re.compile(rf"[{_CONTROLS}\ud800-\udfff]")
+_UNSTORABLE_IN_LINE = re.compile(rf"[{_LINE_CONTROLS}\ud800-\udfff]")
 
 
 def _text(text: str) -> str:
-    if _CONTROLS.search(text):
-        raise PydanticCustomError("control_characters", "has control characters other than line breaks and tabs")
+    if _UNSTORABLE.search(text):
+        raise PydanticCustomError("unstorable", "has control characters other than line breaks and tabs")
     if not text.strip():
         raise PydanticCustomError("blank", "is blank")
     return text
 
 
 def _line(text: str) -> str:
-    if _LINE_CONTROLS.search(text):
-        raise PydanticCustomError("control_characters", "has control characters")
+    if _UNSTORABLE_IN_LINE.search(text):
+        raise PydanticCustomError("unstorable", "has control characters")
     return text
 
 
@@ -66,14 +68,16 @@ def _context(context: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return context
 
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT_CHARACTERS), AfterValidator(_text)]
-PersonName = Annotated[
+Text = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=128),
-    AfterValidator(_line),
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 128, "pattern": r"^[^\u0000-\u001f\u007f]+$"}),
+    Field(min_length=1, max_length=MAX_TEXT_CHARACTERS),
+    AfterValidator(_text),
+    Field(json_schema_extra={"pattern": rf"^[^{_CONTROLS}]*[^{_CONTROLS}\s][^{_CONTROLS}]*$"}),
 ]
-Note = Annotated[str, StringConstraints(max_length=500), AfterValidator(_line)]
+_ONE_LINE = AfterValidator(_line)
+_IN_SCHEMA = Field(json_schema_extra={"pattern": f"^[^{_LINE_CONTROLS}]*$"})
+PersonName = Annotated[str, Field(min_length=1, max_length=128), _ONE_LINE, _IN_SCHEMA]
+Note = Annotated[str, Field(max_length=500), _ONE_LINE, _IN_SCHEMA]
 Context = Annotated[dict[str, JsonValue], AfterValidator(_context)]
 
 SessionInPath = Annotated[SessionId, Path(pattern=ID_PATTERN, description="The session's id")]
@@ -103,7 +107,7 @@ class StartSession(Given):
     definition: Identifier
     user_id: PersonName
     channel: Identifier = "api"
-    channel_user_id: Annotated[str, StringConstraints(max_length=256), AfterValidator(_line)] | None = None
+    channel_user_id: Annotated[str, Field(max_length=256), _ONE_LINE, _IN_SCHEMA] | None = None
     role: Identifier = "candidate"
     job_id: Identifier | None = None
     context: Context = {}
@@ -149,7 +153,7 @@ class CloseSession(Given):
 class PageOfSessions(Given):
     """Which page of a list; `cursor` is the `next` of the page before."""
 
-    cursor: Annotated[str, StringConstraints(min_length=1, max_length=512), AfterValidator(_line)] | None = None
+    cursor: Annotated[str, Field(min_length=1, max_length=512), _ONE_LINE, _IN_SCHEMA] | None = None
     limit: int = Field(50, ge=1, le=200)
 
 

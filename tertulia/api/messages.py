@@ -42,7 +42,7 @@ _SENT: dict[int | str, dict[str, Any]] = {
 
 @router.post(
     "/messages",
-    responses={**_SENT, **documented("not_found", "session_closed", "turn_in_progress", "too_many_waiting")},
+    responses={**_SENT, **documented("not_found", "session_closed", "turn_in_progress", "too_many_waiting", body=True)},
 )
 async def send_message(
     session_id: SessionInPath,

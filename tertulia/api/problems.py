@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.routing import Match
 
+from tertulia.api.views import FieldProblem, Problem
 from tertulia.domain.errors import (
     DefinitionInvalid,
     InvalidInput,
@@ -21,50 +21,6 @@ from tertulia.domain.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
-
-
-class FieldProblem(BaseModel):
-    """What is wrong with one field, such as `body.text`."""
-
-    field: str
-    problem: str
-
-
-class Problem(BaseModel):
-    """A refusal (RFC 9457).
-
-    Attributes:
-        type: Where the kind of problem is explained.
-        code: The kind of problem, stable and machine-readable.
-        errors: The fields that can't be used.
-        allowed: The states that can be moved to instead.
-        retry_after: When to try again, seconds.
-        parts: What can be reached and what can't.
-    """
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "type": "/problems/session_closed",
-                    "title": "The session has ended",
-                    "status": 409,
-                    "detail": "the session is closed",
-                    "code": "session_closed",
-                }
-            ]
-        }
-    )
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    errors: tuple[FieldProblem, ...] | None = None
-    allowed: tuple[str, ...] | None = None
-    retry_after: int | None = None
-    parts: dict[str, str] | None = None
 
 
 class Kind(NamedTuple):
@@ -129,6 +85,7 @@ KINDS: Mapping[str, Kind] = {
     ),
 }
 
+_OF_BODIES = ("malformed_body", "body_too_large", "unsupported_media_type")
 _CODE_OF_STATUS = {
     HTTPStatus.BAD_REQUEST: "malformed_body",
     HTTPStatus.NOT_FOUND: "not_found",
@@ -179,10 +136,14 @@ def response(of: Problem, headers: Mapping[str, str] | None = None) -> JSONRespo
     )
 
 
-def documented(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """Describe refusals for OpenAPI, by status; what every call may answer is always among them."""
+def documented(*codes: str, body: bool = False) -> dict[int | str, dict[str, Any]]:
+    """Describe refusals for OpenAPI, by status; what every call may answer is always among them.
+
+    Args:
+        body: Whether the call has a body, which may be refused for itself.
+    """
     described: dict[int | str, dict[str, Any]] = {}
-    for code in ("invalid_input", "unavailable", *codes):
+    for code in ("invalid_input", "unavailable", *codes, *(_OF_BODIES if body else ())):
         kind = KINDS[code]
         known = described.get(kind.status.value)
         described[kind.status.value] = {

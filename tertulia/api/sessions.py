@@ -26,7 +26,7 @@ from tertulia.domain.turns import SessionFilter, SessionRecord
 router = APIRouter(prefix="/v1", tags=["sessions"])
 
 
-@router.post("/sessions", status_code=201, responses=documented("refused", "session_closed"))
+@router.post("/sessions", status_code=201, responses=documented("refused", "session_closed", body=True))
 async def start_session(
     body: StartSession,
     ports: Ports,
@@ -75,7 +75,9 @@ async def read_session(
     return SessionDetail(**dict(record), live=view)
 
 
-@router.put("/sessions/{session_id}/state", responses=documented("not_found", "session_closed", "transition_refused"))
+@router.put(
+    "/sessions/{session_id}/state", responses=documented("not_found", "session_closed", "transition_refused", body=True)
+)
 async def change_state(session_id: SessionInPath, body: ChangeState, ports: Ports) -> SessionView:
     """Move a session by hand, along a transition of its definition."""
     to = TransitionTo(state=body.state, reason=body.reason)
@@ -88,7 +90,7 @@ async def cancel_turn(session_id: SessionInPath, ports: Ports) -> TurnCancelled:
     return TurnCancelled(cancelled=await ports.taken(ports.sessions.cancel_turn(session_id)))
 
 
-@router.delete("/sessions/{session_id}", status_code=204, responses=documented("not_found"))
+@router.delete("/sessions/{session_id}", status_code=204, response_class=Response, responses=documented("not_found"))
 async def close_session(session_id: SessionInPath, query: Annotated[CloseSession, Query()], ports: Ports) -> None:
     """Close a session. Its transcript stays; a session that has ended already stays as it is."""
     try:

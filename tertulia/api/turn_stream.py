@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import structlog
@@ -19,6 +20,9 @@ from tertulia.domain.turns import Delta
 
 T = TypeVar("T")
 log = structlog.get_logger("tertulia.api")
+
+# A reply overtakes the last pieces of its text by a few milliseconds; whoever shows pieces only wants these too.
+_LAST_PIECES = timedelta(milliseconds=100)
 
 EXAMPLE = """\
 event: turn.started
@@ -90,14 +94,15 @@ async def _shown(deltas: AsyncIterator[Delta]) -> AsyncIterator[ServerSentEvent]
 
 
 async def _until(done: asyncio.Future[Any], source: AsyncIterator[T]) -> AsyncIterator[T]:
-    """Yield from a source until it ends or `done` is done."""
+    """Yield from a source until it ends, or `done` is done and nothing more comes at once."""
     while True:
         following = asyncio.ensure_future(anext(source, None))
         try:
             await asyncio.wait({following, done}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({following}, timeout=_LAST_PIECES.total_seconds())
             item = following.result() if following.done() else None
         finally:
-            following.cancel()
+            walk_away(following)
         if item is None:
             return
         yield item

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -100,6 +101,14 @@ class Messages(View):
     next: int | None = None
 
 
+class ExportFormat(StrEnum):
+    """What a transcript is exported as."""
+
+    JSON = "json"
+    CSV = "csv"
+    TXT = "txt"
+
+
 class SessionSummary(View):
     """A session as lists show it: without what the person told."""
 
@@ -172,6 +181,50 @@ class Readiness(View):
 
     status: Literal["ready"] = "ready"
     parts: dict[str, Literal["ok"]]
+
+
+class FieldProblem(View):
+    """What is wrong with one field, such as `body.text`."""
+
+    field: str
+    problem: str
+
+
+class Problem(View):
+    """A refusal (RFC 9457).
+
+    Attributes:
+        type: Where the kind of problem is explained.
+        code: The kind of problem, stable and machine-readable.
+        errors: The fields that can't be used.
+        allowed: The states that can be moved to instead.
+        retry_after: When to try again, seconds.
+        parts: What can be reached and what can't.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "/problems/session_closed",
+                    "title": "The session has ended",
+                    "status": 409,
+                    "detail": "the session is closed",
+                    "code": "session_closed",
+                }
+            ]
+        }
+    )
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: tuple[FieldProblem, ...] | None = None
+    allowed: tuple[str, ...] | None = None
+    retry_after: int | None = None
+    parts: dict[str, str] | None = None
 
 
 class ProblemKind(View):

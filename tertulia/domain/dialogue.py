@@ -13,7 +13,7 @@ from tertulia.domain.interpretation import Answers, Correction, Greeting, Help, 
 from tertulia.domain.lifecycle import ERROR
 from tertulia.domain.machine_state import MachineState
 from tertulia.domain.slots import NotUnderstood, Reason, Slot, Understood, accept, phrases, read_json
-from tertulia.domain.templates import render, shown
+from tertulia.domain.templates import shown
 
 # After so many misunderstandings a question that can be left out is.
 _PATIENCE = 3
@@ -177,7 +177,7 @@ class Dialogue:
         """Have a provider understand what the rules did not, where the slot allows it."""
         if self._slot(asking).use_provider and reason in _WORTH_A_CLOSER_LOOK:
             today = self._now.astimezone(UTC).date().isoformat()
-            self._ask_provider(prompts.ask_to_understand(self.state.state, asking, self._question(), today))
+            self._ask_provider(prompts.ask_to_understand(self.definition, self.state, asking, today))
         else:
             self._miss(asking, reason)
 
@@ -262,35 +262,18 @@ class Dialogue:
     # Words
 
     def _say(self, template: str, extra: Mapping[str, str] | None = None) -> None:
-        text = template
-        if "{" in template:
-            text = render(template, {**self._variables(), **self._about_question(), **(extra or {})})
-        if text.strip():
-            self.effects.append(Say(text=text.strip()))
+        if text := prompts.say(self.definition, self.state, template, extra):
+            self.effects.append(Say(text=text))
 
     def _put_question(self) -> None:
-        if question := self._question():
+        if question := prompts.question(self.definition, self.state):
             self.effects.append(Say(text=question))
-
-    def _question(self) -> str:
-        if self.state.asking is None:
-            return ""
-        slot = self._slot(self.state.asking)
-        return render(slot.ask, {**self._variables(), **prompts.about(slot, self.state.asking)})
-
-    def _about_question(self) -> dict[str, str]:
-        if self.state.asking is None:
-            return {}
-        return {**prompts.about(self._slot(self.state.asking), self.state.asking), "question": self._question()}
-
-    def _variables(self) -> dict[str, str]:
-        return prompts.variables(self.definition, self.state.slots, self.state.context)
 
     def _can_reply(self) -> bool:
         return bool(self._spec().reply or self.definition.digression)
 
     def _ask_to_reply(self) -> None:
-        self._ask_provider(prompts.ask_to_reply(self.definition, self.state.state, self._question(), self._variables()))
+        self._ask_provider(prompts.ask_to_reply(self.definition, self.state))
 
     def _ask_provider(self, ask: Ask) -> None:
         self._set(pending=ask)

@@ -13,8 +13,8 @@ from tertulia.domain.slots import NotUnderstood, Reason, Slot, Understood, conta
 # A correction is a short message; in a long one its words mean something else.
 _CORRECTION_CHARS = 160
 _CORRECTING = re.compile(
-    r"\b(?:actually|correction|i meant|mistake|typo|mistyped|wrong|change|update|correct|fix|should (?:be|have been|say)"
-    r"|not right|sorry|oops|instead)\b|^my [\w ]{2,30}(?:'s| is)\b",
+    r"\b(?:actually|correction|i meant|mistake|typo|mistyped|wrong|change|update|correct|fix"
+    r"|should (?:be|have been|say)|not right|sorry|oops|instead)\b|^my [\w ]{2,30}(?:'s| is)\b",
     re.IGNORECASE,
 )
 _BEGINNING = re.compile(
@@ -25,7 +25,8 @@ _BEGINNING = re.compile(
     re.IGNORECASE,
 )
 _AFTER_LABEL = re.compile(
-    r"(?:'s)?[\s:,]*(?:(?:address|number)\b[\s:,]*)?(?:(?:is|was|should be|should have been|would be|to|as|are)\b[\s:,]*)?"
+    r"(?:'s)?[\s:,]*(?:(?:address|number)\b[\s:,]*)?"
+    r"(?:(?:is|was|should be|should have been|would be|to|as|are)\b[\s:,]*)?"
     r"(?:(?:actually|now|really)\b[\s,]*)?",
     re.IGNORECASE,
 )

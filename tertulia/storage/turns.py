@@ -18,7 +18,7 @@ from tertulia.domain.definition import Definition
 from tertulia.domain.errors import NotFound, SessionClosed
 from tertulia.domain.ids import MessageId, SessionId
 from tertulia.domain.turns import BeginTurn, EndTurn, NewSession
-from tertulia.storage.listener import NOTIFY
+from tertulia.storage.listener import CHANNEL, NOTIFY
 from tertulia.storage.pool import Connection, Pool
 
 log = structlog.get_logger(__name__)
@@ -36,6 +36,53 @@ ON CONFLICT (session_id) DO UPDATE SET definition = $7, definition_hash = $8
 WHERE sessions.status = 'open'
 RETURNING session_id
 """
+
+# The usual case of a begin, in one statement: the session goes on to its next turn, and its messages are new.
+_BEGIN_NEXT = """
+WITH session AS (
+    UPDATE sessions SET latest_turn = $2, updated_at = $3
+    WHERE session_id = $1 AND latest_turn < $2
+      AND NOT EXISTS (SELECT FROM messages, jsonb_to_recordset($4) AS given (message_id text)
+                      WHERE messages.session_id = $1 AND messages.message_id = given.message_id)
+    RETURNING session_id
+), begun AS (
+    INSERT INTO turns (session_id, turn, status, message_ids, started_at)
+    SELECT session_id, $2, 'running', jsonb_path_query_array($4, '$[*].message_id'), $3 FROM session
+), written AS (
+    INSERT INTO messages (session_id, seq, turn, role, text, created_at, message_id)
+    SELECT session_id, seq, $2, role, text, created_at, message_id
+    FROM session,
+         jsonb_to_recordset($4) AS given (seq integer, role text, text text, created_at timestamptz, message_id text)
+)
+SELECT EXISTS (SELECT FROM session)
+"""
+
+# The usual case of an end, in one statement: the turn has begun like this, has not ended, and nothing stands after it.
+_END_LAST = f"""
+WITH session AS (
+    UPDATE sessions
+    SET state = $4, status = $5, owner = $6, turn = $2, latest_turn = $2, slots = $7, next_action = $8,
+        closed_reason = $9, updated_at = $3
+    WHERE session_id = $1 AND latest_turn <= $2 AND updated_at <= $3
+      AND NOT EXISTS (SELECT FROM turns WHERE session_id = $1 AND turn = $2 AND (status <> 'running' OR message_ids <> $12))
+    RETURNING session_id
+), streamed AS (
+    DELETE FROM stream_deltas WHERE session_id = (SELECT session_id FROM session) AND turn < $2
+), ended AS (
+    INSERT INTO turns (session_id, turn, status, message_ids, reply, state_before, state_after, passed_over, tried,
+                       started_at, ended_at)
+    SELECT session_id, $2, $11, $12, $13, $14, $4, $15, $16, $17, $3 FROM session
+    ON CONFLICT (session_id, turn) DO UPDATE
+    SET status = $11, message_ids = $12, reply = $13, state_before = $14, state_after = $4, passed_over = $15,
+        tried = $16, started_at = $17, ended_at = $3
+), shown AS (
+    INSERT INTO messages (session_id, seq, turn, role, text, created_at, message_id)
+    SELECT session_id, seq, $2, role, text, created_at, message_id
+    FROM session,
+         jsonb_to_recordset($10) AS shown (seq integer, role text, text text, created_at timestamptz, message_id text)
+)
+SELECT pg_notify('{CHANNEL}', session_id) FROM session
+"""  # noqa: S608 - put together from constants
 
 # A call is in time if the session has not come to its turn yet, or came there at an earlier time, or by the same call.
 _BEGIN_IN_SESSION = """
@@ -143,6 +190,9 @@ class PostgresTurns:
         Raises:
             NotFound: There is no such session.
         """
+        async with self._pool.connection() as connection:
+            if await connection.fetchval(_BEGIN_NEXT, turn.session_id, turn.turn, turn.at, turn.messages):
+                return {}
         async with self._pool.transaction() as connection:
             in_time = await connection.fetchval(_BEGIN_IN_SESSION, turn.session_id, turn.turn, turn.at)
             answered = await _answered_before(connection, turn)
@@ -158,6 +208,9 @@ class PostgresTurns:
         Raises:
             NotFound: There is no such session.
         """
+        async with self._pool.connection() as connection:
+            if await _end_last(connection, turn):
+                return
         async with self._pool.transaction() as connection:
             if not await _end_in_session(connection, turn):
                 await _explain(connection, turn)
@@ -225,6 +278,31 @@ async def _end_in_session(connection: Connection, turn: EndTurn) -> bool:
         session.closed_reason,
     )
     return in_time is not None
+
+
+async def _end_last(connection: Connection, turn: EndTurn) -> bool:
+    session = turn.session
+    row = await connection.fetchrow(
+        _END_LAST,
+        turn.session_id,
+        turn.turn,
+        turn.ended_at,
+        session.state,
+        session.status,
+        session.owner,
+        session.slots,
+        session.next_action,
+        session.closed_reason,
+        turn.messages,
+        turn.status,
+        turn.message_ids,
+        turn.reply,
+        turn.state_before,
+        turn.passed_over,
+        turn.tried,
+        turn.started_at,
+    )
+    return row is not None
 
 
 async def _insert_ended(connection: Connection, turn: EndTurn) -> None:

@@ -5,8 +5,10 @@ import pytest
 
 from tertulia.domain.conversation import Role, TurnStatus
 from tertulia.domain.errors import InvalidInput, SessionClosed, TooManyWaiting, TurnInProgress
-from tertulia.domain.ids import SessionId
+from tertulia.domain.ids import MessageId, SessionId
+from tertulia.domain.turns import TurnRecord
 from tests.api.conftest import World
+from tests.fakes import InMemoryTranscripts
 
 HELLO = {"text": "hello", "message_id": "m-1"}
 ASYNC = {"Prefer": "respond-async"}
@@ -130,6 +132,21 @@ class TestReceipts:
         assert late.status_code == 202
         assert again.json()["turn"] == 1
         assert (await api.get(late.headers["location"])).json()["reply"] == again.json()
+
+    async def test_a_turn_that_begins_and_ends_between_two_looks_is_found(
+        self, api: httpx.AsyncClient, world: World, messages: str
+    ) -> None:
+        class LateToTell(InMemoryTranscripts):
+            async def turn_of(self, session_id: SessionId, message_id: MessageId) -> TurnRecord | None:
+                if not self.looked_up.is_set():
+                    self.looked_up.set()
+                    return None
+                return await world.transcripts.turn_of(session_id, message_id)
+
+        await api.post(messages, json=HELLO)
+        world.change(transcripts=LateToTell())
+
+        assert (await api.get(f"{messages}/m-1")).json()["status"] == "answered"
 
     async def test_a_message_that_never_was_has_no_receipt(self, api: httpx.AsyncClient, messages: str) -> None:
         answer = await api.get(f"{messages}/m-404")

@@ -73,7 +73,7 @@ def test_every_operation_says_what_it_does_and_every_body_has_an_example(describ
 def test_the_three_ways_to_send_are_described(described: dict[str, Any]) -> None:
     answers = described["paths"]["/v1/sessions/{session_id}/messages"]["post"]["responses"]
 
-    assert answers.keys() == {"200", "202", "404", "409", "422", "429", "503"}
+    assert answers.keys() == {"200", "202", "400", "404", "409", "413", "415", "422", "429", "503"}
     assert answers["200"]["content"].keys() == {"application/json", "text/event-stream"}
 
 

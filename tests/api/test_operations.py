@@ -1,10 +1,15 @@
 import asyncio
 import re
+from collections.abc import Sequence
 
 import httpx
 import pytest
 
-from tests.api.conftest import World, reached
+from tertulia.domain.definition import Definition
+from tertulia.domain.errors import DefinitionInvalid
+from tertulia.domain.ids import DefinitionName
+from tests.api.conftest import GREETER, World, reached
+from tests.fakes import InMemoryDefinitions
 
 
 async def unreached() -> None:
@@ -52,6 +57,26 @@ async def test_a_part_that_says_nothing_counts_as_not_reached(
 
 async def test_the_applications_on_offer_are_listed(api: httpx.AsyncClient) -> None:
     assert (await api.get("/v1/definitions")).json() == {"definitions": [{"name": "greeter", "title": "A greeter"}]}
+
+
+async def test_a_broken_definition_does_not_take_the_others_off_the_list(api: httpx.AsyncClient, world: World) -> None:
+    class OneBroken(InMemoryDefinitions):
+        def names(self) -> Sequence[DefinitionName]:
+            return [*super().names(), DefinitionName("broken")]
+
+        def get(self, name: DefinitionName) -> Definition:
+            if name == "broken":
+                raise DefinitionInvalid(["broken.yaml:3: canary"])
+            return super().get(name)
+
+    world.change(definitions=OneBroken(GREETER))
+
+    listed = await api.get("/v1/definitions")
+    started = await api.post("/v1/sessions", json={"definition": "broken", "user_id": "ada"})
+
+    assert [each["name"] for each in listed.json()["definitions"]] == ["greeter"]
+    assert (started.status_code, started.json()["code"]) == (422, "definition_invalid")
+    assert "canary" not in started.text
 
 
 async def test_the_stored_health_of_the_providers_is_told(api: httpx.AsyncClient) -> None:

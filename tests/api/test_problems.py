@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from tertulia.api import problems
+from tertulia.api.views import Problem
 from tertulia.domain import errors
 from tertulia.domain.errors import (
     CannotStart,
@@ -63,7 +64,7 @@ async def test_an_error_is_told_as_a_problem(
 
     answer = await api.post(f"/v1/sessions/{session}/messages", json={"text": "hello"})
 
-    problem = problems.Problem.model_validate(answer.json())
+    problem = Problem.model_validate(answer.json())
     assert answer.status_code == problem.status == status
     assert answer.headers["content-type"] == "application/problem+json"
     waits = answer.headers.get("retry-after")

@@ -55,6 +55,6 @@ async def test_a_stop_lets_the_request_under_way_end(world: World) -> None:
 
 async def _until_nothing_listens(url: str) -> None:
     async with httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)) as knocking:
-        with suppress(httpx.ConnectError):
+        with suppress(httpx.TransportError):
             while True:
                 await knocking.get(f"{url}/healthz")

@@ -2,6 +2,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -82,6 +83,21 @@ async def test_a_retried_attempt_supersedes_the_failed_ones_text(api: httpx.Asyn
     ]
     assert seen[2][1] == {"turn": 1, "attempt": 1}
     assert "".join(data["text"] for name, data in seen[3:]) == "You said"
+
+
+async def test_pieces_that_the_reply_has_overtaken_are_shown_before_it(
+    api: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tertulia.api.turn_stream._LAST_PIECES", timedelta(seconds=5))
+    async with followed(api) as events:
+        assert await anext(events) == STARTED
+        world.sessions.ending.set()
+        await world.sessions.settled()
+        for piece in (delta(1, 0, "You"), delta(1, 3, " said")):
+            world.deltas.put(piece)
+        world.deltas.end()
+
+        assert [name async for name, _ in events] == ["text.delta", "text.delta", "turn.completed"]
 
 
 @pytest.mark.parametrize("outcome", [TurnStatus.FAILED, TurnStatus.CANCELLED, TurnStatus.INTERRUPTED])

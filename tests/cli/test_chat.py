@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 import httpx
 
-from tertulia.domain.conversation import NextAction, TurnStatus
+from tertulia.domain.conversation import IncomingMessage, NextAction, Reply, TurnStatus
+from tertulia.domain.errors import Unavailable
 from tertulia.domain.ids import SessionId
 from tertulia.domain.turns import Delta
 from tests.api.conftest import World
 from tests.cli.conftest import Cli
+from tests.fakes import ScriptedSessions
 
 END_OF_INPUT = "\x04"
 GREETING = "Hello! What is your name?\n"
@@ -76,6 +78,26 @@ async def test_a_cut_stream_is_taken_up_again_under_the_same_id(tertulia: Cli, w
     assert outcome.out == f"{GREETING}You said: Ada\n"
     assert outcome.err.count("the connection was lost; trying again") == 2
     assert len(world.sessions.taken) == 1
+
+
+async def test_an_engine_that_is_lost_midway_is_asked_again_under_the_same_id(tertulia: Cli, world: World) -> None:
+    class LostOnce(ScriptedSessions):
+        async def send(self, session_id: SessionId, message: IncomingMessage) -> Reply:
+            if not self.lost.is_set():
+                self.lost.set()
+                raise Unavailable("Temporal", "no answer")
+            return await super().send(session_id, message)
+
+        lost = asyncio.Event()
+
+    sessions = LostOnce(world.records, world.transcripts)
+    world.change(sessions=sessions)
+
+    outcome = await tertulia("chat", "--definition", "greeter", said="Ada\n")
+
+    assert outcome.out == f"{GREETING}You said: Ada\n"
+    assert "no answer; trying again" in outcome.err
+    assert len(sessions.taken) == 1
 
 
 async def test_a_turn_that_was_cancelled_is_not_shown_as_an_answer(tertulia: Cli, world: World) -> None:

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from starter.doctor import Finding, Verdict, migrations
+from tertulia.embedded.tcp import free_port
 from tertulia.storage.migrations import MIGRATIONS
 from tests.api.conftest import World
 from tests.cli.conftest import Cli
@@ -27,12 +28,47 @@ async def test_an_option_wins_over_the_environment(tertulia: Cli) -> None:
     assert outcome.err.startswith("tertulia: DATABASE_URL: needed here")
 
 
-@pytest.mark.parametrize("command", ["serve", "worker"])
-async def test_a_part_alone_needs_a_database(tertulia: Cli, command: str) -> None:
-    outcome = await tertulia(command)
+async def test_the_api_alone_needs_a_database(tertulia: Cli) -> None:
+    outcome = await tertulia("serve")
 
     assert outcome.code == 2
     assert "DATABASE_URL" in outcome.err
+
+
+async def test_the_api_alone_serves_until_it_is_told_to_stop(
+    tertulia: Cli, database: str, temporal_address: str
+) -> None:
+    port = free_port()
+    given = {"DATABASE_URL": database, "TEMPORAL_ADDRESS": temporal_address}
+    process = await tertulia.start(
+        "serve", "--port", str(port), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, **given
+    )
+    patient = httpx.AsyncHTTPTransport(retries=10)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", transport=patient, timeout=20) as api:
+        ready = await api.get("/readyz")
+        listed = await api.get("/v1/sessions")
+        healthy = await api.get("/v1/providers/status")
+    process.terminate()
+    _, errors = await process.communicate()
+
+    assert ready.json() == {"status": "ready", "parts": {"postgres": "ok", "temporal": "ok"}}
+    assert listed.json() == {"sessions": [], "next": None}
+    assert healthy.json() == {"providers": []}
+    assert process.returncode == 0
+    assert [json.loads(line)["route"] for line in errors.splitlines()] == [
+        "/readyz",
+        "/v1/sessions",
+        "/v1/providers/status",
+    ]
+
+
+async def test_a_port_that_is_taken_is_told(tertulia: Cli, database: str, temporal_address: str) -> None:
+    port = tertulia.url.rpartition(":")[2]
+
+    outcome = await tertulia("serve", "--port", port, DATABASE_URL=database, TEMPORAL_ADDRESS=temporal_address)
+
+    assert outcome.code == 1
+    assert "Address already in use; choose another with --port" in outcome.err
 
 
 async def test_a_misspelt_command_is_told(tertulia: Cli) -> None:
@@ -95,6 +131,20 @@ class TestDoctor:
         assert "✗ Temporal             Temporal is unavailable: no answer at 127.0.0.1:9" in outcome.out
         assert "check TEMPORAL_ADDRESS" in outcome.out
         assert "canary" not in outcome.out + outcome.err
+
+    async def test_servers_that_are_given_are_looked_into(
+        self, tertulia: Cli, database: str, temporal_address: str
+    ) -> None:
+        outcome = await tertulia("doctor", DATABASE_URL=database, TEMPORAL_ADDRESS=temporal_address)
+
+        for found in (
+            "✓ Postgres             version",
+            "✓ schema",
+            f"✓ Temporal             answers at {temporal_address}, namespace default",
+            "search attributes",
+            "the task queue tertulia",
+        ):
+            assert found in outcome.out
 
     async def test_a_broken_definition_is_told_with_its_line(self, tertulia: Cli) -> None:
         (tertulia.directory / "definitions" / "broken.yaml").write_text("name: broken\nversion: '1'\ntitle: B\n")

@@ -6,6 +6,7 @@ from tertulia.domain import prompts
 from tertulia.domain.completions import ChatMessage
 from tertulia.domain.conversation import Message, Role
 from tertulia.domain.events import Ask, Purpose
+from tertulia.domain.machine import MachineState
 from tertulia.domain.templates import render, shown
 from tests.domain.conversations import BUNDLED, Conversation, define
 
@@ -73,7 +74,8 @@ def test_an_answer_is_to_be_understood_as_data_from_the_last_messages_only() -> 
         (Role.ASSISTANT, "?"),
         (Role.USER, "very"),
     )
-    ask = prompts.ask_to_understand("waiting_for_input", "notice_period", "How long is it?", "2026-03-10")
+    state = MachineState(state="waiting_for_input", asking="notice_period")
+    ask = prompts.ask_to_understand(RECRUITING, state, "notice_period", "2026-03-10")
     request = prompts.completion_request(RECRUITING, ask, window)
     assert [message.text for message in request.messages[1:]] == ["long", "?", "very"]
     assert request.temperature == 0
@@ -83,13 +85,13 @@ def test_an_answer_is_to_be_understood_as_data_from_the_last_messages_only() -> 
         "required": ["value"],
         "additionalProperties": False,
     }
-    for part in ("How long is it?", "2026-03-10", "a number of days"):
+    for part in ("How long is your notice period?", "2026-03-10", "a number of days"):
         assert part in request.messages[0].text
 
 
 @pytest.mark.parametrize("slot", RECRUITING.slots)
 def test_every_slot_can_be_described_to_a_provider(slot: str) -> None:
-    ask = prompts.ask_to_understand("onboarding", slot, "?", "2026-03-10")
+    ask = prompts.ask_to_understand(RECRUITING, MachineState(state="onboarding", asking=slot), slot, "2026-03-10")
     request = prompts.completion_request(RECRUITING, ask, [])
     assert "Wanted: \n" not in request.messages[0].text
     assert request.json_schema is not None

@@ -12,7 +12,7 @@ from temporalio.testing import WorkflowEnvironment
 from tertulia.domain.errors import SessionClosed
 from tertulia.domain.ids import SEARCH_ATTRIBUTES
 from tertulia.embedded.simulator import ProviderSimulator
-from tertulia.embedded.temporal import _binary
+from tertulia.embedded.temporal import temporal_binary
 from tests.engine import Chat, Engine, running_engine, simulated
 
 DEFINITION = """
@@ -32,7 +32,7 @@ async def skipping() -> AsyncIterator[WorkflowEnvironment]:
     environment = await WorkflowEnvironment.start_time_skipping_v2(
         data_converter=pydantic_data_converter,
         search_attributes=[SearchAttributeKey.for_keyword(name) for name in SEARCH_ATTRIBUTES],
-        dev_server_existing_path=str(_binary()),
+        dev_server_existing_path=str(temporal_binary()),
         dev_server_extra_args=["--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"],
     )
     async with environment:

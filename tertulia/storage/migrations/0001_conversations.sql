@@ -43,7 +43,7 @@ CREATE TABLE turns (
     session_id   text NOT NULL REFERENCES sessions ON DELETE CASCADE,
     turn         integer NOT NULL CHECK (turn >= 0),
     status       text NOT NULL
-                 CHECK (status IN ('running', 'answered', 'failed', 'cancelled', 'interrupted', 'merged')),
+                 CHECK (status IN ('running', 'answered', 'failed', 'cancelled', 'interrupted')),
     message_ids  jsonb NOT NULL,
     reply        jsonb,
     state_before text,

@@ -1,0 +1,98 @@
+"""The tables agree with the values that go in, and the reads find their indexes."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+import pytest
+
+from tertulia.domain.conversation import Owner, Role, SessionStatus, TurnStatus
+from tertulia.domain.errors import FailureClass
+from tertulia.domain.health import ProviderStatus
+from tertulia.domain.turns import SessionFilter
+from tertulia.storage import deltas, sessions, transcripts, turns
+from tertulia.storage.pool import Pool
+
+from .examples import at
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "values"),
+    [
+        ("sessions", "status", {*SessionStatus}),
+        ("sessions", "owner", {*Owner}),
+        ("turns", "status", {*TurnStatus, "running"}),
+        ("messages", "role", {*Role}),
+        ("attempts", "failure", {*FailureClass}),
+        ("attempts", "usage_source", {"reported", "estimated", "absent"}),
+        ("provider_health", "status", {*ProviderStatus}),
+    ],
+)
+async def test_closed_sets_are_the_same_in_the_tables_and_in_the_code(
+    pool: Pool, table: str, column: str, values: set[StrEnum | str]
+) -> None:
+    async with pool.connection() as connection:
+        check = await connection.fetchval(
+            "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = $1", f"{table}_{column}_check"
+        )
+
+    assert set(check.split("'")[1::2]) == {str(value) for value in values}
+
+
+_CROWD = """
+WITH opened AS (
+    INSERT INTO sessions (session_id, tenant, user_id, channel, role, definition, definition_hash, context, state,
+                          status, owner, turn, latest_turn, slots, created_at, updated_at)
+    SELECT 's' || n, 't' || n % 50, 'u' || n % 50, 'api', 'candidate', 'd' || n % 50, 'hash', '{}', 'state' || n % 50,
+           'open', 'bot', 9, 9, '{}', now() - n * interval '1 minute', now()
+    FROM generate_series(1, 10000) AS n
+), taken AS (
+    INSERT INTO turns (session_id, turn, status, message_ids, started_at)
+    SELECT 's' || n, turn, 'running', '[]', now()
+    FROM generate_series(1, 100) AS n, generate_series(0, 99) AS turn
+), spoken AS (
+    INSERT INTO messages (session_id, seq, turn, role, text, created_at, message_id)
+    SELECT 's' || n, turn + 1, turn, 'user', 'Hello', now(), 'm' || turn
+    FROM generate_series(1, 100) AS n, generate_series(0, 99) AS turn
+)
+INSERT INTO stream_deltas (session_id, turn, attempt, text_offset, text)
+SELECT 's' || n, 9, 1, piece, 'Hello' FROM generate_series(1, 100) AS n, generate_series(0, 99) AS piece
+"""
+
+
+@pytest.fixture
+async def crowded(pool: Pool) -> Pool:
+    """Ten thousand sessions; a hundred of them with a hundred turns, messages and pieces each."""
+    async with pool.connection() as connection:
+        await connection.execute("INSERT INTO definitions (hash, name, content) VALUES ('hash', 'd', '{}')")
+        await connection.execute(_CROWD)
+        await connection.execute("ANALYZE")
+    return pool
+
+
+async def test_every_list_and_read_finds_an_index_that_has_its_order(crowded: Pool) -> None:
+    cursor = sessions.Cursor(at(0), "s1")
+    lists = [
+        sessions._listing(SessionFilter(**wanted), behind, 51)
+        for wanted in ({}, {"tenant": "t1"}, {"user_id": "u1"}, {"state": "state1"}, {"definition": "d1"})
+        for behind in (None, cursor)
+    ]
+    reads: list[tuple[str, list[object]]] = [
+        (sessions._GET, ["s1"]),
+        (transcripts._MESSAGES, ["s1", 50, 10]),
+        (transcripts._WINDOW, ["s1", 50, 10]),
+        (transcripts._TURN, ["s1", 9]),
+        (transcripts._TURN_OF, ["s1", "m9"]),
+        (turns._OUTCOME, ["s1", "m9"]),
+        (deltas._TURN_OF, ["s1", "m9"]),
+        (deltas._PIECES, ["s1", 9, 1, 50, 10]),
+    ]
+    for statement, arguments in [*lists, *reads]:
+        plan = await explained(crowded, statement, arguments)
+        assert "Index" in plan, plan
+        assert "Seq Scan" not in plan, plan
+        assert "Sort" not in plan, plan
+
+
+async def explained(pool: Pool, statement: str, arguments: Sequence[object]) -> str:
+    async with pool.connection() as connection:
+        return "\n".join(row["QUERY PLAN"] for row in await connection.fetch(f"EXPLAIN {statement}", *arguments))

@@ -1,0 +1,131 @@
+"""Reads of what was said, and the ledger of attempts."""
+
+from decimal import Decimal
+
+import pytest
+
+from tertulia.domain.completions import Usage
+from tertulia.domain.errors import FailureClass
+from tertulia.domain.ids import MessageId, ProviderName, SessionId
+from tertulia.domain.turns import AttemptKey, AttemptOutcome
+from tertulia.storage.attempts import PostgresAttempts
+from tertulia.storage.pool import Pool
+from tertulia.storage.transcripts import PostgresTranscripts
+
+from .examples import CHAT, at, begin, end, opened, said, shown
+
+GROQ, GEMINI = ProviderName("groq"), ProviderName("gemini")
+ANSWERED = AttemptOutcome(
+    failure=None,
+    model="gemini-flash",
+    request_id="req-1",
+    ttft_ms=120.5,
+    latency_ms=900.25,
+    usage=Usage(input_uncached=10, input_cached=20, input_cache_write=30, output_visible=40, source="reported"),
+    cost_usd=Decimal("0.0000001234567890"),
+)
+
+
+def key(provider: ProviderName = GROQ, *, ask: int = 1, attempt: int = 1, turn: int = 1) -> AttemptKey:
+    return AttemptKey(session_id=CHAT, turn=turn, ask=ask, provider=provider, attempt=attempt)
+
+
+@pytest.fixture
+async def chat(pool: Pool) -> PostgresTranscripts:
+    """A greeting and four turns; nine messages."""
+    turns = await opened(pool)
+    await turns.end(end(0, shown(1, 0)))
+    for turn in range(1, 5):
+        await turns.begin(begin(turn, said(f"m{turn}", 2 * turn, turn)))
+        await turns.end(end(turn, shown(2 * turn + 1, turn), ids=[f"m{turn}"]))
+    return PostgresTranscripts(pool)
+
+
+async def test_messages_are_read_page_by_page_oldest_first(chat: PostgresTranscripts) -> None:
+    pages = [await chat.messages(CHAT, after=after, limit=4) for after in (0, 4, 8, 9)]
+
+    assert [[message.seq for message in page] for page in pages] == [[1, 2, 3, 4], [5, 6, 7, 8], [9], []]
+
+
+async def test_a_message_comes_back_as_it_was_stored(chat: PostgresTranscripts) -> None:
+    _, written, shown_back = await chat.messages(CHAT, limit=3)
+
+    assert (written, shown_back) == (said("m1", 2, 1), shown(3, 1))
+
+
+@pytest.mark.parametrize(
+    ("up_to_turn", "limit", "expected"),
+    [(2, 3, [3, 4, 5]), (2, 100, [1, 2, 3, 4, 5]), (0, 2, [1]), (9, 1, [9])],
+)
+async def test_the_window_is_the_last_messages_up_to_a_turn(
+    chat: PostgresTranscripts, up_to_turn: int, limit: int, expected: list[int]
+) -> None:
+    window = await chat.window(CHAT, up_to_turn=up_to_turn, limit=limit)
+
+    assert [message.seq for message in window] == expected
+
+
+async def test_a_turn_is_found_by_its_number_and_by_its_message(chat: PostgresTranscripts) -> None:
+    turn = await chat.turn(CHAT, 3)
+
+    assert turn is not None
+    assert (turn.turn, turn.message_ids) == (3, ("m3",))
+    assert await chat.turn_of(CHAT, MessageId("m3")) == turn
+
+
+async def test_what_does_not_exist_is_not_found(chat: PostgresTranscripts) -> None:
+    nobody = SessionId("nobody")
+
+    assert await chat.turn(CHAT, 99) is None
+    assert await chat.turn_of(CHAT, MessageId("m99")) is None
+    assert await chat.messages(nobody) == []
+    assert await chat.window(nobody, up_to_turn=1, limit=1) == []
+    assert await chat.turn(nobody, 0) is None
+
+
+async def test_every_attempt_of_a_turn_is_kept_in_the_order_in_which_they_began(
+    chat: PostgresTranscripts, pool: Pool
+) -> None:
+    attempts = PostgresAttempts(pool)
+    failed = AttemptOutcome(failure=FailureClass.RATE_LIMIT, status=429, detail="slow down", latency_ms=5)
+    await attempts.start(key(GROQ), at(1))
+    await attempts.finish(key(GROQ), failed, at(2))
+    await attempts.start(key(GROQ, attempt=2), at(3))
+    await attempts.start(key(GEMINI), at(4))
+    await attempts.finish(key(GEMINI), ANSWERED, at(5))
+    await attempts.start(key(GEMINI, turn=2), at(6))
+
+    turn = await chat.turn(CHAT, 1)
+
+    assert turn is not None
+    assert [(attempt.key, attempt.outcome, attempt.started_at, attempt.ended_at) for attempt in turn.attempts] == [
+        (key(GROQ), failed, at(1), at(2)),
+        (key(GROQ, attempt=2), None, at(3), None),
+        (key(GEMINI), ANSWERED, at(4), at(5)),
+    ]
+
+
+async def test_an_attempt_started_or_finished_again_stands_as_it_is(chat: PostgresTranscripts, pool: Pool) -> None:
+    attempts = PostgresAttempts(pool)
+    await attempts.start(key(), at(1))
+    await attempts.finish(key(), ANSWERED, at(2))
+    before = await chat.turn(CHAT, 1)
+
+    await attempts.start(key(), at(3))
+    await attempts.finish(key(), ANSWERED, at(2))
+
+    assert await chat.turn(CHAT, 1) == before
+
+
+async def test_a_providers_words_are_stored_even_where_they_are_not_proper_text(
+    chat: PostgresTranscripts, pool: Pool
+) -> None:
+    attempts = PostgresAttempts(pool)
+    garbage = AttemptOutcome(failure=FailureClass.MALFORMED, detail="\0\ud83d", latency_ms=1)
+    await attempts.start(key(), at(1))
+    await attempts.finish(key(), garbage, at(2))
+
+    turn = await chat.turn(CHAT, 1)
+
+    assert turn is not None
+    assert turn.attempts[0].outcome == garbage.model_copy(update={"detail": "\ufffd\ufffd"})

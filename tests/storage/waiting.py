@@ -1,0 +1,20 @@
+"""Waiting for a server that is away."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from itertools import count
+
+from tertulia.domain.errors import Unavailable
+
+
+async def until_available(attempt: Callable[[], Awaitable[object]]) -> int:
+    """Try until Postgres is there, as Temporal would; return how many attempts found it away."""
+    async with asyncio.timeout(30):
+        for refused in count():
+            try:
+                await attempt()
+            except Unavailable:
+                await asyncio.sleep(0.05)
+            else:
+                return refused
+    raise AssertionError
