@@ -46,9 +46,10 @@ async def run_worker(settings: Settings, *, ready: asyncio.Event | None = None) 
     Raises:
         Unavailable: Postgres or Temporal can't be reached at the start.
     """
+    dsn = settings.require_database_url()
     client = await connect(settings.temporal_address, settings.temporal_namespace)
     async with (
-        open_pool(settings.require_database_url()) as pool,
+        open_pool(dsn) as pool,
         httpx.AsyncClient() as http,
         build_worker(client, pool, completers(settings, http), settings),
     ):

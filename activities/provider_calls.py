@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -135,7 +135,7 @@ class ProviderCalls:
         try:
             await self._attempts.finish(key, outcome, self._now())
         except Unavailable:
-            # What has been paid for is not thrown away for want of its evidence: the attempt's row stays without an end.
+            # What has been paid for is not thrown away for want of its evidence; the row stays without an end.
             activity.logger.warning("the end of an attempt could not be recorded")
 
     async def _request(self, call: ProviderCall) -> CompletionRequest:
@@ -146,13 +146,14 @@ class ProviderCalls:
     async def _complete(
         self, provider: ProviderName, request: CompletionRequest, progress: _Progress, show: Callable[[str], None]
     ) -> Completion:
-        async for item in self._completers[provider].stream(request):
-            match item:
-                case TextDelta():
-                    progress.text_arrived()
-                    show(item.text)
-                case Completion():
-                    return item
+        async with aclosing(self._completers[provider].stream(request)) as answer:
+            async for item in answer:
+                match item:
+                    case TextDelta():
+                        progress.text_arrived()
+                        show(item.text)
+                    case Completion():
+                        return item
         raise ProviderFailure(FailureClass.TRUNCATED, "the answer ended without a completion")
 
     @asynccontextmanager

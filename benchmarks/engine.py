@@ -1,6 +1,6 @@
 """The engine under measurement: real servers, a worker in this process, and a provider that answers at once."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ INSTANT = ProviderName("instant")
 class Instant:
     """A provider that answers at once: what is measured is the engine."""
 
-    async def stream(self, request: CompletionRequest) -> AsyncIterator[TextDelta | Completion]:
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[TextDelta | Completion, None]:
         text = "Thank you. " + request.messages[-1].text
         yield TextDelta(text=text)
         yield Completion(text=text, finish=FinishReason.STOP)

@@ -61,9 +61,9 @@ def up(
 @app.command()
 def worker() -> None:
     """Run a worker; it needs DATABASE_URL and TEMPORAL_ADDRESS."""
-    from worker import run_worker
+    from starter.work import work
 
-    _run_until_stopped(run_worker(_settings()))
+    _run_until_stopped(work(_settings()))
 
 
 @app.command()

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import httpx
 from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, DescribeTaskQueueRequest
 from temporalio.client import Client
@@ -29,6 +28,7 @@ from tertulia.storage.definition_files import DefinitionFiles
 from tertulia.storage.migrations import MIGRATIONS
 from tertulia.storage.pool import connect as connect_to_postgres
 from tertulia.temporal import connect as connect_to_temporal
+from tertulia.temporal import search_attributes
 from worker import completers
 
 _PATIENCE = timedelta(seconds=10)
@@ -180,9 +180,7 @@ async def _temporal(settings: Settings) -> Sequence[Finding]:
 
 
 async def _search_attributes(client: Client) -> Finding:
-    request = ListSearchAttributesRequest(namespace=client.namespace)
-    known = await client.operator_service.list_search_attributes(request)
-    if missing := set(SEARCH_ATTRIBUTES) - set(known.custom_attributes):
+    if missing := set(SEARCH_ATTRIBUTES) - await search_attributes(client):
         return _problem(
             "search attributes", f"without {', '.join(sorted(missing))}", "start a worker, which registers them"
         )

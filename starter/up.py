@@ -8,24 +8,21 @@ import sys
 import webbrowser
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
 
-from starter.namespace import prepare_namespace
 from starter.options import API_URL
 from starter.progress import Steps, say
 from starter.serve import serve
+from starter.work import prepare
 from tertulia.config import Settings
 from tertulia.domain.errors import TertuliaError
 from tertulia.embedded.directory import sole_use
 from tertulia.embedded.postgres import EmbeddedPostgres
 from tertulia.embedded.tcp import free_port, given_port
 from tertulia.embedded.temporal import EmbeddedTemporal
-from tertulia.storage.migrations import migrate
-from tertulia.temporal import connect
 from worker import run_worker
 
 _TEMPORAL_PORT = 7233
@@ -71,11 +68,8 @@ async def _run_everything(settings: Settings, console: Console, *, open_browser:
     async with AsyncExitStack() as servers, asyncio.TaskGroup() as parts:
         with steps.shown():
             settings, temporal_ui = await _with_servers(settings, servers, steps)
-            with steps.step("Database schema"):
-                await migrate(settings.require_database_url())
-            with steps.step("Temporal namespace"):
-                client = await connect(settings.temporal_address, settings.temporal_namespace)
-                await prepare_namespace(client, check_every=timedelta(seconds=settings.provider_check_seconds))
+            with steps.step("Database schema and Temporal namespace"):
+                await prepare(settings)
             await _start(parts, steps, "Worker", run_worker, settings)
             await _start(parts, steps, "API", serve, settings)
         _show(console, settings, temporal_ui)

@@ -1,6 +1,6 @@
 """What the product needs from the outside, as Protocols. Adapters implement them, composition roots connect them."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -35,7 +35,7 @@ from tertulia.domain.turns import (
 class Completer(Protocol):
     """One provider, one attempt a call: no retries inside."""
 
-    def stream(self, request: CompletionRequest) -> AsyncIterator[TextDelta | Completion]:
+    def stream(self, request: CompletionRequest) -> AsyncGenerator[TextDelta | Completion, None]:
         """Ask, and yield the text as it comes; the last item is the Completion.
 
         Raises:

@@ -255,7 +255,6 @@ class Session:
             if turn.stopped and is_cancelled_exception(error):
                 return None
             raise
-        turn.nobody_answered = answer is None
         if answer is None:
             return ProvidersFailed(ask=ask, failures=turn.fallback.failures)
         return ProviderAnswered(ask=ask, text=answer.text)
@@ -263,6 +262,7 @@ class Session:
     async def _end(self, turn: Turn) -> None:
         """Store the turn, and only then let anybody see its outcome."""
         session = self._projection(turn)
+        turn.failed = session.next_action.kind == "retry"
         reply = turn.reply(session)
         shown = self._transcript.shown(turn.number, reply.text)
         await workflow.execute_local_activity_method(

@@ -22,6 +22,7 @@ class Turn:
 
     Attributes:
         arrivals: The person's messages that this turn answers; none for a greeting, a reminder or a close.
+        failed: Whether the person is asked to try again, because a provider was needed and none answered.
         ends: Why the session closes with this turn; None where it goes on.
     """
 
@@ -34,13 +35,13 @@ class Turn:
         self.fallback: Fallback | None = None
         self.rejected: RejectTransition | None = None
         self.ends: str | None = None
-        self.nobody_answered = False
+        self.failed = False
         self.stopped: TurnStatus | None = None
         self._call: asyncio.Task[ProviderAnswer | None] | None = None
 
     @property
     def status(self) -> TurnStatus:
-        return self.stopped or (TurnStatus.FAILED if self.nobody_answered else TurnStatus.ANSWERED)
+        return self.stopped or (TurnStatus.FAILED if self.failed else TurnStatus.ANSWERED)
 
     @property
     def message_ids(self) -> tuple[MessageId, ...]:

@@ -133,7 +133,7 @@ class Prompts(Compact):
 
 
 class Definition(Compact):
-    """A whole application, consistent in itself: every state, slot and placeholder it mentions exists.
+    """A whole application.
 
     Attributes:
         persona: Who a provider speaks as; ahead of every instruction.
@@ -173,6 +173,13 @@ class Definition(Compact):
         """Return the SHA-256 of the definition's canonical JSON, in hexadecimal."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return DefinitionHash(hashlib.sha256(canonical.encode()).hexdigest())
+
+
+class CheckedDefinition(Definition):
+    """A definition as it is read from its author: every state, slot and placeholder that it mentions exists.
+
+    Sessions carry the plain one, so that a check that is added later stops none that is under way.
+    """
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

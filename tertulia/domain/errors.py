@@ -103,7 +103,7 @@ class Unavailable(TertuliaError):
 
 
 class CannotStart(TertuliaError):
-    """Raised by the embedded servers where this machine won't let one run. Nothing is lost; the message says what to do."""
+    """Raised where this machine won't let an embedded server run. Nothing is lost; the message says what to do."""
 
     code = "cannot_start"
 

@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from tertulia.domain.definition import Definition
+from tertulia.domain.definition import CheckedDefinition, Definition
 from tertulia.domain.errors import DefinitionInvalid, NotFound
 from tertulia.domain.ids import DefinitionName, is_identifier
 
@@ -69,7 +69,7 @@ def load(path: Path) -> Definition:
     if repeated:
         raise DefinitionInvalid(repeated)
     try:
-        definition = Definition.model_validate(data)
+        definition = CheckedDefinition.model_validate(data)
     except ValidationError as error:
         raise DefinitionInvalid([_told(path, root, problem) for problem in error.errors()]) from error
     if definition.name != path.stem:

@@ -64,7 +64,8 @@ WITH session AS (
     SET state = $4, status = $5, owner = $6, turn = $2, latest_turn = $2, slots = $7, next_action = $8,
         closed_reason = $9, updated_at = $3
     WHERE session_id = $1 AND latest_turn <= $2 AND updated_at <= $3
-      AND NOT EXISTS (SELECT FROM turns WHERE session_id = $1 AND turn = $2 AND (status <> 'running' OR message_ids <> $12))
+      AND NOT EXISTS (SELECT FROM turns
+                      WHERE session_id = $1 AND turn = $2 AND (status <> 'running' OR message_ids <> $12))
     RETURNING session_id
 ), streamed AS (
     DELETE FROM stream_deltas WHERE session_id = (SELECT session_id FROM session) AND turn < $2

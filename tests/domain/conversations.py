@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from tertulia.domain import machine
 from tertulia.domain.conversation import NextAction
-from tertulia.domain.definition import Definition
+from tertulia.domain.definition import CheckedDefinition, Definition
 from tertulia.domain.events import (
     Ask,
     AskProvider,
@@ -33,7 +33,7 @@ BUNDLED = DefinitionFiles(Path(__file__).parents[2] / "definitions")
 
 def define(**given: Any) -> Definition:
     """Make a definition with one state that asks for a name, unless told otherwise."""
-    return Definition.model_validate(
+    return CheckedDefinition.model_validate(
         {
             "name": "example",
             "version": "1",

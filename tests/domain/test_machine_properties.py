@@ -149,7 +149,7 @@ def test_whatever_happens_any_small_machine_stays_in_order(
 @given(happened=happenings)
 def test_a_state_that_went_through_json_goes_on_in_the_same_way(happened: list[tuple[Event, str | None, int]]) -> None:
     definition = DEFINITIONS["recruiting"]  # type: ignore[index]
-    again = Definition.model_validate_json(definition.model_dump_json())
+    again = type(definition).model_validate_json(definition.model_dump_json())
     assert play(again, happened, through_json=True) == play(definition, happened)
 
 

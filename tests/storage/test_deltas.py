@@ -20,7 +20,7 @@ from tertulia.storage.migrations import migrate
 from tertulia.storage.pool import Pool, connect, open_pool
 
 from .examples import CHAT, begin, end, opened, said, shown
-from .waiting import until_available
+from .waiting import until_available, until_away
 
 M1 = MessageId("m1")
 # Longer than any test: what arrives arrives by notification.
@@ -253,6 +253,7 @@ async def test_a_follower_outlives_a_crash_of_postgres(tmp_path: Path) -> None:
                 rest = asyncio.create_task(anext(followed))
 
                 os.kill(postgres.pid, signal.SIGKILL)
+                await until_away(partial(turns.outcome, CHAT, M1))
                 await until_available(partial(deltas.append, CHAT, piece(3, "lo")))
 
                 assert await rest == piece(3, "lo")

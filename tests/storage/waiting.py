@@ -1,4 +1,4 @@
-"""Waiting for a server that is away."""
+"""Waiting for a server to go and to come back."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,3 +18,13 @@ async def until_available(attempt: Callable[[], Awaitable[object]]) -> int:
             else:
                 return refused
     raise AssertionError
+
+
+async def until_away(attempt: Callable[[], Awaitable[object]]) -> None:
+    """Try until Postgres is not there any more; a server that is killed may answer for a moment."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await attempt()
+            except Unavailable:
+                return
