@@ -1,5 +1,6 @@
 """The writes of a session: opening it, and the beginning and the end of each turn. Local activities, all idempotent."""
 
+import asyncio
 from collections.abc import Sequence
 
 from pydantic import AwareDatetime
@@ -59,9 +60,8 @@ class TurnActivities:
     @activity.defn
     async def begin_turn(self, turn: BeginTurn) -> TurnBegun:
         """Store what the person wrote, and say in which order to ask the providers."""
-        answered = await self._turns.begin(turn)
-        ranking = routing.rank(self._providers, await self._health.read())
-        return TurnBegun(ranking=ranking, answered=dict(answered))
+        answered, health = await asyncio.gather(self._turns.begin(turn), self._health.read())
+        return TurnBegun(ranking=routing.rank(self._providers, health), answered=dict(answered))
 
     @activity.defn
     async def end_turn(self, turn: EndTurn) -> None:

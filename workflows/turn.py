@@ -22,9 +22,12 @@ class Turn:
 
     Attributes:
         arrivals: The person's messages that this turn answers; none for a greeting, a reminder or a close.
-        failed: Whether the person is asked to try again, because a provider was needed and none answered.
+        stopped: How it was stopped from outside; None where it was not.
         ends: Why the session closes with this turn; None where it goes on.
+        reply: The outcome that clients get, as soon as it is settled.
     """
+
+    reply: Reply
 
     def __init__(self, number: int, started_at: datetime, state_before: str, arrivals: Sequence[Arrival]) -> None:
         self.number = number
@@ -34,14 +37,13 @@ class Turn:
         self.said: list[str] = []
         self.fallback: Fallback | None = None
         self.rejected: RejectTransition | None = None
-        self.ends: str | None = None
-        self.failed = False
         self.stopped: TurnStatus | None = None
+        self.ends: str | None = None
         self._call: asyncio.Task[ProviderAnswer | None] | None = None
 
     @property
     def status(self) -> TurnStatus:
-        return self.stopped or (TurnStatus.FAILED if self.failed else TurnStatus.ANSWERED)
+        return self.reply.status
 
     @property
     def message_ids(self) -> tuple[MessageId, ...]:
@@ -52,11 +54,12 @@ class Turn:
         asking = self.fallback.asking if self.fallback else None
         return RunningTurn(turn=self.number, provider=asking.provider if asking else None)
 
-    def reply(self, session: SessionProjection) -> Reply:
-        """The outcome that clients get."""
-        return Reply(
+    def settle(self, session: SessionProjection) -> None:
+        """Fix the outcome. A turn has failed where the person is asked to try again."""
+        needs_retry = session.next_action.kind == "retry"
+        self.reply = Reply(
             turn=self.number,
-            status=self.status,
+            status=self.stopped or (TurnStatus.FAILED if needs_retry else TurnStatus.ANSWERED),
             text="\n\n".join(self.said),
             state=session.state,
             next_action=session.next_action,

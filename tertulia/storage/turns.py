@@ -3,9 +3,12 @@
 The workflow's history is the truth, and these tables follow it. After a crash a worker may do again what another one
 has done, and do it differently: messages that nobody had accepted can arrive in another order. So each call states how
 things stand from its turn on, and what stood there before is replaced. Two things keep an earlier call from undoing a
-later one. Each transaction begins with the update of the session's row: there the calls of a session queue, and one
-that its caller has given up never commits. And a worker that was frozen, and goes on when it wakes, is known by its
+later one. Each write updates the session's row first: there the calls of a session queue, and what they may do depends
+on how that row stands when it is their turn. And a worker that was frozen, and goes on when it wakes, is known by its
 workflow's time: those who have come to its turn meanwhile did so at a later one.
+
+Usually nothing has to be replaced, and one statement does it. It only ever goes forward, so it may as well take effect
+after its caller has given it up. Whatever takes something back is a transaction, which then never commits.
 """
 
 from collections.abc import Container, Mapping
@@ -57,15 +60,14 @@ WITH session AS (
 SELECT EXISTS (SELECT FROM session)
 """
 
-# The usual case of an end, in one statement: the turn has begun like this, has not ended, and nothing stands after it.
+# The usual case of an end, in one statement: the turn has not ended, began like this if it did, and is the last one.
 _END_LAST = f"""
 WITH session AS (
     UPDATE sessions
     SET state = $4, status = $5, owner = $6, turn = $2, latest_turn = $2, slots = $7, next_action = $8,
         closed_reason = $9, updated_at = $3
-    WHERE session_id = $1 AND latest_turn <= $2 AND updated_at <= $3
-      AND NOT EXISTS (SELECT FROM turns
-                      WHERE session_id = $1 AND turn = $2 AND (status <> 'running' OR message_ids <> $12))
+    WHERE session_id = $1 AND turn < $2 AND latest_turn <= $2 AND updated_at <= $3
+      AND NOT EXISTS (SELECT FROM turns WHERE session_id = $1 AND turn = $2 AND message_ids <> $12)
     RETURNING session_id
 ), streamed AS (
     DELETE FROM stream_deltas WHERE session_id = (SELECT session_id FROM session) AND turn < $2

@@ -179,6 +179,17 @@ async def test_the_same_call_again_changes_nothing(pool: Pool) -> None:
         assert await rows(pool) == before
 
 
+async def test_the_same_call_many_times_at_once_is_one_call(pool: Pool) -> None:
+    turns = await opened(pool)
+    begun, ended = begin(1, said("m1", 1, 1)), end(1, shown(2, 1), ids=["m1"])
+
+    await asyncio.gather(*(turns.begin(begun) for _ in range(8)))
+    await asyncio.gather(*(turns.end(ended) for _ in range(8)))
+
+    assert await texts(pool) == ["this is m1", "reply of turn 1"]
+    assert await turns.outcome(CHAT, MessageId("m1")) is not None
+
+
 async def test_a_turn_begun_anew_with_other_messages_replaces_what_stood_there(pool: Pool) -> None:
     turns = await opened(pool)
     await turns.begin(begin(1, said("m1", 1, 1), minute=1))
