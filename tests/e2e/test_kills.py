@@ -66,6 +66,22 @@ async def test_every_message_is_answered_exactly_once_whatever_is_killed(
         await _was_answered_exactly_once(cluster, talk)
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+async def test_every_message_is_answered_exactly_once_while_everything_is_killed_again_and_again(
+    cluster: Cluster,
+) -> None:
+    talks = [Talk(cluster.http, f"soak-{number}", 60) for number in range(SESSIONS)]
+    await asyncio.gather(*(talk.open() for talk in talks))
+    talking = asyncio.gather(*(talk.run() for talk in talks))
+    while not talking.done():
+        await random.choice(_KILLS)(cluster)
+        await asyncio.wait({talking}, timeout=random.uniform(0.5, 6))
+    await talking
+    for talk in talks:
+        await _was_answered_exactly_once(cluster, talk)
+
+
 async def _was_answered_exactly_once(cluster: Cluster, talk: Talk) -> None:
     stored = await cluster.rows(
         "select seq, role, text from messages where session_id = $1 and turn > 0 order by seq", talk.session_id
