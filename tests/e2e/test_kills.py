@@ -49,9 +49,10 @@ async def _kill_temporal(cluster: Cluster) -> None:
     await cluster.kill_temporal()
 
 
-@pytest.mark.parametrize(
-    "kill", [_kill_worker, _kill_api, _kill_postgres, _kill_temporal], ids=lambda kill: kill.__name__
-)
+_KILLS = (_kill_worker, _kill_api, _kill_postgres, _kill_temporal)
+
+
+@pytest.mark.parametrize("kill", _KILLS, ids=lambda kill: kill.__name__)
 async def test_every_message_is_answered_exactly_once_whatever_is_killed(
     cluster: Cluster, kill: Callable[[Cluster], Awaitable[None]]
 ) -> None:
