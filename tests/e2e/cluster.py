@@ -26,7 +26,7 @@ class Cluster:
     """One of each part, and what `kill_…` sends is SIGKILL. The servers come back by themselves, ours on request."""
 
     def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
-        self._directory = directory
+        self.directory = directory
         self._environment = environment
         self._exit = AsyncExitStack()
         self._workers: list[Process] = []
@@ -113,7 +113,7 @@ class Cluster:
     async def _start(
         self, *arguments: str, stdin: int = asyncio.subprocess.DEVNULL, stdout: int | None = None
     ) -> Process:
-        log = (self._directory / f"{arguments[0]}.log").open("ab")
+        log = (self.directory / f"{arguments[0]}.log").open("ab")
         with log:
             return await asyncio.create_subprocess_exec(
                 sys.executable,

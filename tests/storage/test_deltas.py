@@ -133,6 +133,33 @@ async def test_a_message_that_moves_to_a_later_turn_is_followed_there(pool: Pool
         assert [delta async for delta in followed] == [piece(0, "from the second", turn=2)]
 
 
+async def test_an_end_that_replaces_something_wakes_the_followers_too(pool: Pool, deltas: PostgresDeltas) -> None:
+    turns = await opened(pool)
+    await turns.begin(begin(1, said("m1", 1, 1), minute=1))
+    await turns.begin(begin(2, said("m2", 3, 2), minute=2))
+    async with aclosing(deltas.follow(CHAT, M1)) as followed:
+        await deltas.append(CHAT, piece(0, "Hello"))
+        assert await anext(followed) == piece(0, "Hello")
+        ended = asyncio.create_task(anext(followed, None))
+        await asyncio.sleep(0)
+
+        await turns.end(end(1, shown(2, 1), ids=["m1"], minute=3))
+
+        assert await ended is None
+
+
+async def test_the_streamed_text_of_a_turn_goes_when_it_begins_anew(pool: Pool, deltas: PostgresDeltas) -> None:
+    turns = await opened(pool)
+    await turns.begin(begin(1, said("m1", 1, 1), minute=1))
+    await deltas.append(CHAT, piece(0, "from before", attempt=7))
+
+    await turns.begin(begin(1, said("m1", 1, 1), minute=10))
+    await deltas.append(CHAT, piece(0, "from now"))
+    await turns.end(end(1, shown(2, 1), ids=["m1"], minute=11))
+
+    assert await following(deltas) == [piece(0, "from now")]
+
+
 async def test_a_message_that_a_closed_session_never_answered_is_followed_no_longer(
     pool: Pool, deltas: PostgresDeltas
 ) -> None:

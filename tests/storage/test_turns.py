@@ -219,6 +219,17 @@ async def test_an_end_written_anew_replaces_what_came_after_it(pool: Pool) -> No
     assert (record.turn, record.state, record.updated_at) == (1, "hello", at(10))
 
 
+async def test_an_end_removes_what_a_worker_that_was_ahead_began_after_it(pool: Pool) -> None:
+    turns = await opened(pool)
+    await turns.begin(begin(1, said("m1", 1, 1), minute=1))
+    await turns.begin(begin(2, said("m2", 3, 2), minute=2))
+
+    await turns.end(end(1, shown(2, 1), ids=["m1"], minute=3))
+
+    assert await texts(pool) == ["this is m1", "reply of turn 1"]
+    assert await PostgresTranscripts(pool).turn(CHAT, 2) is None
+
+
 @pytest.mark.parametrize("minute", [5, 6])
 async def test_a_late_end_takes_nothing_back(pool: Pool, minute: float) -> None:
     turns = await opened(pool)
