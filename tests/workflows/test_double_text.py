@@ -57,14 +57,21 @@ def lab(client: Client, database: str, task_queue: str, tmp_path: Path) -> Lab:
     return Lab(client, database, task_queue, tmp_path)
 
 
+async def _take_in(chat: Chat) -> None:
+    """Let two messages wait, in this order."""
+    for text, message_id in (("second", "m2"), ("third", "m3")):
+        await chat.engine.sessions.submit(chat.id, IncomingMessage(text=text, message_id=message_id))
+
+
 SLOW = Answer(first_token_after_s=1.5)
 
 
 async def test_queue_gives_every_message_a_turn_of_its_own(lab: Lab) -> None:
     async with lab.busy_chat("queue", SLOW) as (chat, busy):
-        later = await asyncio.gather(chat.say("second"), chat.say("third"))
+        await _take_in(chat)
+        later = await asyncio.gather(chat.say("second", "m2"), chat.say("third", "m3"))
         assert (await busy).turn == 1
-        assert [reply.text for reply in later] == ["You said: second", "You said: third"]
+        assert [(reply.turn, reply.text) for reply in later] == [(2, "You said: second"), (3, "You said: third")]
 
 
 async def test_reject_refuses_until_the_turn_has_ended(lab: Lab) -> None:
@@ -77,6 +84,7 @@ async def test_reject_refuses_until_the_turn_has_ended(lab: Lab) -> None:
 
 async def test_merge_answers_all_that_wait_in_one_turn(lab: Lab) -> None:
     async with lab.busy_chat("merge", SLOW) as (chat, busy):
+        await _take_in(chat)
         later = await asyncio.gather(chat.say("second", "m2"), chat.say("third", "m3"))
         await busy
         assert {reply.turn for reply in later} == {2}
