@@ -1,9 +1,10 @@
 """How the product's errors cross Temporal, in both directions, and which of them are worth a retry."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from temporalio import activity
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio import activity, exceptions
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, TimeoutType
 from temporalio.worker import (
     ActivityInboundInterceptor,
     ExecuteActivityInput,
@@ -12,17 +13,25 @@ from temporalio.worker import (
 
 from tertulia.domain import routing
 from tertulia.domain.errors import (
+    DefinitionInvalid,
     FailureClass,
     InvalidInput,
     NotFound,
     ProviderFailure,
+    Refused,
     SessionClosed,
+    SessionMoved,
     TertuliaError,
     TooManyWaiting,
     TransitionRefused,
     TurnInProgress,
     Unavailable,
 )
+
+# Those that carry nothing but their message.
+_PLAIN: Mapping[str | None, type[Refused]] = {
+    error.code: error for error in (Refused, SessionClosed, SessionMoved, TurnInProgress, TooManyWaiting)
+}
 
 
 def to_application_error(error: TertuliaError) -> ApplicationError:
@@ -39,7 +48,7 @@ def to_application_error(error: TertuliaError) -> ApplicationError:
                 category=ApplicationErrorCategory.BENIGN,
             )
         case Unavailable():
-            return ApplicationError(str(error), error.part, type=error.code)
+            return ApplicationError(str(error), error.part, error.problem, type=error.code)
         case _:
             return ApplicationError(
                 str(error),
@@ -56,6 +65,8 @@ def _details(error: TertuliaError) -> tuple[Any, ...]:
             return (list(error.allowed),)
         case NotFound():
             return (error.kind, error.name)
+        case DefinitionInvalid():
+            return (list(error.places),)
         case InvalidInput():
             return (error.problem, error.field)
         case _:
@@ -71,14 +82,13 @@ def from_application_error(error: ApplicationError) -> TertuliaError | None:
             return NotFound(*error.details)
         case InvalidInput.code:
             return InvalidInput(error.details[0], field=error.details[1])
-        case SessionClosed.code:
-            return SessionClosed(error.message)
-        case TurnInProgress.code:
-            return TurnInProgress(error.message)
-        case TooManyWaiting.code:
-            return TooManyWaiting(error.message)
-        case _:
-            return None
+        case DefinitionInvalid.code:
+            return DefinitionInvalid(error.details[0])
+        case Unavailable.code:
+            return Unavailable(*error.details)
+        case code:
+            plain = _PLAIN.get(code)
+            return plain(error.message) if plain else None
 
 
 def failure_of(error: BaseException | None) -> tuple[FailureClass, str]:
@@ -94,6 +104,11 @@ def failure_of(error: BaseException | None) -> tuple[FailureClass, str]:
 def is_unavailable(error: BaseException | None) -> bool:
     """Tell whether the cause of a failed activity is a part of ours that is away, rather than what was asked."""
     return isinstance(error, ApplicationError) and error.type == Unavailable.code
+
+
+def is_lost_worker(error: BaseException | None) -> bool:
+    """Tell whether an activity failed because its worker fell silent."""
+    return isinstance(error, exceptions.TimeoutError) and error.type is TimeoutType.HEARTBEAT
 
 
 class ErrorTranslation(Interceptor):

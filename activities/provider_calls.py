@@ -21,6 +21,8 @@ from tertulia.ports import Attempts, Completer, Deltas, PinnedDefinitions, Trans
 HEARTBEAT_S = 1.0
 # Streamed text is shown in pieces of this length of time: short enough to look fluent, long enough to be few.
 FLUSH_S = 0.05
+# An answer stands in history several times, and a payload is bounded there at 2 MB.
+MAX_ANSWER_CHARS = 64_000
 _STOPPED = ProviderFailure(FailureClass.CANCELLED, "stopped before it ended")
 # Attempts at one provider never reach this, so attempts at a later one always have a higher number.
 _ATTEMPTS_PER_PROVIDER = 100
@@ -85,6 +87,12 @@ def _reported(completion: Completion) -> dict[str, object]:
     }
 
 
+def _bounded(completion: Completion) -> Completion:
+    if len(completion.text) > MAX_ANSWER_CHARS:
+        raise ProviderFailure(FailureClass.TRUNCATED, f"the answer is longer than {MAX_ANSWER_CHARS} characters")
+    return completion
+
+
 class ProviderCalls:
     """Asks providers."""
 
@@ -111,17 +119,20 @@ class ProviderCalls:
         Raises:
             ProviderFailure: The attempt failed; its class says what may be tried next.
         """
-        attempt = activity.info().attempt
         key = AttemptKey(
             session_id=call.session_id,
             turn=call.turn,
             ask=call.ask_number,
             provider=call.provider,
-            attempt=attempt,
+            attempt=activity.info().attempt,
         )
+        async with _heartbeats():
+            return await self._attempt(call, key)
+
+    async def _attempt(self, call: ProviderCall, key: AttemptKey) -> ProviderAnswer:
         request, _ = await asyncio.gather(self._request(call), self._attempts.start(key, self._now()))
         progress = _Progress()
-        async with _heartbeats(), self._show(call, attempt) as show:
+        async with self._show(call, key.attempt) as show:
             try:
                 completion = await self._complete(call.provider, request, progress, show)
             except (ProviderFailure, asyncio.CancelledError) as error:
@@ -153,7 +164,7 @@ class ProviderCalls:
                         progress.text_arrived()
                         show(item.text)
                     case Completion():
-                        return item
+                        return _bounded(item)
         raise ProviderFailure(FailureClass.TRUNCATED, "the answer ended without a completion")
 
     @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import structlog
 from temporalio.client import (
     Client,
     Schedule,
@@ -14,17 +15,27 @@ from temporalio.client import (
     ScheduleUpdate,
     ScheduleUpdateInput,
 )
+from temporalio.service import RPCError, RPCStatusCode
 
 from tertulia.domain.ids import TASK_QUEUE
 from tertulia.temporal import register_search_attributes
 from workflows.provider_health import ProviderHealthCheck
 
 HEALTH_SCHEDULE = "provider-health"
+# As on Temporal Cloud, where search attributes are the account's to register.
+_NOT_OURS_TO_REGISTER = (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED)
+
+log = structlog.get_logger(__name__)
 
 
 async def prepare_namespace(client: Client, *, check_every: timedelta, task_queue: str = TASK_QUEUE) -> None:
     """Register what is missing and bring the Schedule up to date. May be done again at every start."""
-    await register_search_attributes(client)
+    try:
+        await register_search_attributes(client)
+    except RPCError as error:
+        if error.status not in _NOT_OURS_TO_REGISTER:
+            raise
+        log.warning("search attributes can't be registered here; `tertulia doctor` names those missing")
     await schedule_health_check(client, every=check_every, task_queue=task_queue)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from uuid import uuid4
 
 from temporalio.client import (
     Client,
@@ -29,10 +30,13 @@ from tertulia.domain.conversation import (
     SessionView,
     TransitionTo,
 )
-from tertulia.domain.errors import NotFound, SessionClosed, Unavailable
-from tertulia.domain.ids import TASK_QUEUE, MessageId, SessionId, workflow_id
-from workflows.carried import TURNS_PER_RUN, SessionInput, SessionResult
+from tertulia.domain.errors import NotFound, SessionClosed, SessionMoved, TertuliaError, Unavailable
+from tertulia.domain.ids import TASK_QUEUE, TURNS_PER_RUN, MessageId, SessionId, workflow_id
+from workflows.carried import SessionInput, SessionResult
 from workflows.session import Session
+
+# What the server answers for an update whose workflow was terminated, or failed, before the update had ended.
+_CUT_OFF = "AcceptedUpdateCompletedWorkflow"
 
 
 class TemporalSessions:
@@ -62,8 +66,15 @@ class TemporalSessions:
             return await self._client.execute_update_with_start_workflow(Session.open, start_workflow_operation=start)
 
     async def send(self, session_id: SessionId, message: IncomingMessage) -> Reply:
-        async with self._translated(session_id):
-            return await self._handle(session_id).execute_update(Session.send, message, id=message.message_id)
+        # One id for all runs: a message without an id of its own is known by its update's.
+        update_id = message.message_id or uuid4().hex
+        while True:
+            try:
+                async with self._translated(session_id):
+                    return await self._handle(session_id).execute_update(Session.send, message, id=update_id)
+            except SessionMoved:
+                # The session goes on in a new run, and has taken this message along.
+                continue
 
     async def submit(self, session_id: SessionId, message: IncomingMessage) -> MessageId:
         async with self._translated(session_id):
@@ -96,12 +107,11 @@ class TemporalSessions:
         """Turn what Temporal raises into the product's own errors."""
         try:
             yield
-        except (WorkflowUpdateFailedError, WorkflowQueryFailedError) as error:
-            cause = error.__cause__
-            ours = from_application_error(cause) if isinstance(cause, ApplicationError) else None
-            if ours is None:
-                raise
-            raise ours from error
+        except WorkflowUpdateFailedError as error:
+            raise await self._meaning(session_id, error.cause) from error
+        except WorkflowQueryFailedError as error:
+            # What a query raises loses its type on the way; it raises only where the session has not opened.
+            raise await self._gone(session_id) from error
         except WorkflowAlreadyStartedError as error:
             raise SessionClosed("the session is closed; start another one") from error
         except (RPCTimeoutOrCancelledError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
@@ -111,11 +121,18 @@ class TemporalSessions:
                 raise await self._gone(session_id) from error
             raise Unavailable("Temporal", error.status.name.lower()) from error
 
-    async def _gone(self, session_id: SessionId) -> NotFound | SessionClosed:
+    async def _meaning(self, session_id: SessionId, cause: BaseException | None) -> TertuliaError:
+        if not isinstance(cause, ApplicationError):
+            return Unavailable("the session", "it could not do this")
+        if cause.type == _CUT_OFF:
+            return await self._gone(session_id)
+        return from_application_error(cause) or Unavailable("the session", "it could not do this")
+
+    async def _gone(self, session_id: SessionId) -> TertuliaError:
         try:
             description = await self._handle(session_id).describe()
         except RPCError:
             return NotFound("session", session_id)
         if description.status is WorkflowExecutionStatus.RUNNING:
-            return NotFound("session", session_id)
+            return Unavailable("the session", "it is still opening")
         return SessionClosed("the session is closed; start another one")

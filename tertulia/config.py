@@ -10,7 +10,7 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from tertulia.domain.errors import InvalidInput
-from tertulia.domain.ids import ProviderName
+from tertulia.domain.ids import MAX_TURNS_PER_RUN, TURNS_PER_RUN, ProviderName
 
 OFFLINE = ProviderName("offline")
 
@@ -29,11 +29,14 @@ def _lower(text: object) -> object:
 Name = Annotated[str, BeforeValidator(_lower), Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 
 
+Dialect = Literal["openai", "openrouter", "groq", "gemini", "anthropic", "ollama", "offline"]
+
+
 class Provider(BaseModel):
     """How to reach one provider.
 
     Attributes:
-        dialect: Which peculiarities of the wire it has.
+        dialect: Which wire it speaks, with which peculiarities.
         api_key: None where the server needs none.
         unusable: Why it can't be asked (no key, say); None where it can.
     """
@@ -41,7 +44,7 @@ class Provider(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     name: ProviderName
-    dialect: Literal["openai", "openrouter", "gemini", "groq", "offline"]
+    dialect: Dialect
     base_url: str
     model: str
     api_key: SecretStr | None
@@ -82,7 +85,7 @@ class Settings(BaseModel):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
         "info", alias="TERTULIA_LOG_LEVEL"
     )
-    turns_per_run: int = Field(150, alias="TERTULIA_TURNS_PER_RUN", ge=1, le=1000)
+    turns_per_run: int = Field(TURNS_PER_RUN, alias="TERTULIA_TURNS_PER_RUN", ge=1, le=MAX_TURNS_PER_RUN)
 
     providers: tuple[Provider, ...] = ()
 
@@ -97,10 +100,12 @@ class Settings(BaseModel):
         return self.database_url
 
 
-_KNOWN: Mapping[str, tuple[Literal["openai", "openrouter", "gemini", "groq"], str, str]] = {
+_KNOWN: Mapping[str, tuple[Dialect, str, str]] = {
     "openrouter": ("openrouter", "https://openrouter.ai/api/v1", "openrouter/auto"),
-    "gemini": ("gemini", "https://generativelanguage.googleapis.com/v1beta/openai", "gemini-flash-latest"),
+    "gemini": ("gemini", "https://generativelanguage.googleapis.com/v1beta", "gemini-flash-latest"),
     "groq": ("groq", "https://api.groq.com/openai/v1", "openai/gpt-oss-120b"),
+    "anthropic": ("anthropic", "https://api.anthropic.com", "claude-haiku-4-5"),
+    "ollama": ("ollama", "http://localhost:11434", "llama3.2"),
 }
 
 
@@ -146,7 +151,7 @@ def _provider(name: str, values: Mapping[str, str]) -> Provider:
     dialect, base_url, model = _KNOWN.get(name, ("openai", "", "default"))
     variable = _variable(name)
     key = values.get(f"{variable}_API_KEY")
-    keyless = f"{variable}_BASE_URL" in values
+    keyless = dialect == "ollama" or f"{variable}_BASE_URL" in values
     return Provider(
         name=ProviderName(name),
         dialect=dialect,

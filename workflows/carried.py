@@ -7,11 +7,9 @@ from pydantic import AwareDatetime, Field, ModelWrapValidatorHandler, Validation
 from tertulia.domain.conversation import Message, OpenSession, Owner, Payload, RefusedSignal
 from tertulia.domain.definition import Definition
 from tertulia.domain.errors import InvalidInput
+from tertulia.domain.ids import MAX_TURNS_PER_RUN, TURNS_PER_RUN
 from tertulia.domain.machine import MachineState
 from workflows.inbox import Arrival, Ledger
-
-# About 2,000 events, far below the server's suggestion: a replay stays cheap, and what is carried is spread over many.
-TURNS_PER_RUN = 150
 
 
 class Carried(Payload):
@@ -35,6 +33,7 @@ class Carried(Payload):
     refused_signals: tuple[RefusedSignal, ...]
     last_activity_at: AwareDatetime
     reminded: bool
+    latest: AwareDatetime | None = None
 
 
 class SessionInput(OpenSession):
@@ -44,7 +43,7 @@ class SessionInput(OpenSession):
         turns_per_run: Turns before the workflow continues as new.
     """
 
-    turns_per_run: int = Field(default=TURNS_PER_RUN, ge=1, le=500)
+    turns_per_run: int = Field(default=TURNS_PER_RUN, ge=1, le=MAX_TURNS_PER_RUN)
     carried: Carried | None = None
 
     @model_validator(mode="wrap")

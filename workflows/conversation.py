@@ -1,6 +1,7 @@
 """The turns of one session: what the state machine wants is done, then stored, and only then seen by anybody."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
@@ -42,6 +43,7 @@ class Conversation:
     Attributes:
         turn: The last turn that has begun; the greeting is turn 0.
         running: The turn in progress.
+        latest: The latest time that a write was stamped with.
     """
 
     def __init__(self, session_id: SessionId, definition: Definition, is_superseded: Callable[[], bool]) -> None:
@@ -55,6 +57,7 @@ class Conversation:
         self.transcript = TranscriptTail()
         self.turn = -1
         self.running: Turn | None = None
+        self.latest = workflow.now()
 
     @property
     def next_action(self) -> NextAction:
@@ -76,6 +79,28 @@ class Conversation:
     async def close(self, reason: str) -> Turn:
         """Take the last turn, which only ends the session."""
         return await self._take(None, ends=reason)
+
+    async def abandon(self, reason: str) -> Turn:
+        """End the session at once, with the turn that runs if one does."""
+        if self.running is None:
+            return await self.close(reason)
+        turn = self.running
+        turn.stopped = turn.stopped or TurnStatus.CANCELLED
+        turn.ends = reason
+        await self._end(turn)
+        self.running = None
+        return turn
+
+    def show(self, outcome: str = "") -> None:
+        """Show operators where the session stands."""
+        visibility.show_state(
+            state=self.machine.state,
+            owner=self.owner,
+            status=self.status,
+            turn=self.turn,
+            still_to_ask=machine.still_to_ask(self.definition, self.machine),
+            outcome=outcome,
+        )
 
     async def _take(
         self,
@@ -135,7 +160,7 @@ class Conversation:
         messages = self.transcript.written(turn, arrivals)
         return await workflow.execute_local_activity_method(
             TurnActivities.begin_turn,
-            BeginTurn(session_id=self._session_id, turn=turn, messages=messages, at=workflow.now()),
+            BeginTurn(session_id=self._session_id, turn=turn, messages=messages, at=self._now()),
             **options.STORAGE,
         )
 
@@ -157,13 +182,18 @@ class Conversation:
                 passed_over=turn.fallback.ranking.passed_over if turn.fallback else (),
                 tried=tuple(turn.fallback.tried) if turn.fallback else (),
                 started_at=turn.started_at,
-                ended_at=workflow.now(),
+                ended_at=self._now(),
             ),
             **options.STORAGE,
         )
         self.transcript.add(shown)
         self.status = session.status
-        visibility.show_turn(session, machine.still_to_ask(self.definition, self.machine), turn.status)
+        self.show(turn.status)
+
+    def _now(self) -> datetime:
+        """The workflow's time, but never going back, as the server's clock may: by it storage tells late writes."""
+        self.latest = max(self.latest, workflow.now())
+        return self.latest
 
     def _projection(self, turn: Turn) -> SessionProjection:
         status = SessionStatus.OPEN if turn.ends is None else SessionStatus.CLOSED

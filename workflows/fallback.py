@@ -4,7 +4,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
-    from activities.errors import failure_of, is_unavailable
+    from activities.errors import failure_of, is_lost_worker, is_unavailable
     from activities.provider_calls import ProviderAnswer, ProviderCall, ProviderCalls
     from tertulia.domain import routing
     from tertulia.domain.errors import FailureClass
@@ -51,7 +51,7 @@ class Fallback:
         for position, candidate in enumerate(self.ranking.candidates):
             self.asking = candidate
             try:
-                answer = await self._call_when_storage_is_there(ask, candidate, position)
+                answer = await self._call_whatever_happens_to_us(ask, candidate, position)
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     raise
@@ -64,15 +64,19 @@ class Fallback:
                 return answer
         return None
 
-    async def _call_when_storage_is_there(self, ask: Ask, candidate: Candidate, position: int) -> ProviderAnswer:
-        """Call, again and again while it is our storage that is away: no provider is to blame for that."""
+    async def _call_whatever_happens_to_us(self, ask: Ask, candidate: Candidate, position: int) -> ProviderAnswer:
+        """Call again where our storage is away or our worker has died: no provider is to blame for that."""
+        lost_workers = 0
         while True:
             try:
                 return await self._call(ask, candidate, position)
             except ActivityError as error:
-                if not is_unavailable(error.cause):
+                if is_unavailable(error.cause):
+                    await workflow.sleep(options.STORAGE_WAIT, summary="until storage is back")
+                elif is_lost_worker(error.cause) and lost_workers < options.LOST_WORKERS:
+                    lost_workers += 1
+                else:
                     raise
-            await workflow.sleep(options.STORAGE_WAIT, summary="until storage is back")
 
     async def _call(self, ask: Ask, candidate: Candidate, position: int) -> ProviderAnswer:
         call = ProviderCall(

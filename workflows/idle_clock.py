@@ -1,5 +1,6 @@
 """The clock of a quiet session: wakes it for its reminder and its expiry, by one durable timer at a time."""
 
+from contextlib import suppress
 from datetime import datetime
 
 from temporalio import workflow
@@ -45,7 +46,16 @@ class IdleClock:
         while True:
             await workflow.wait_condition(self._has_nothing_due_yet)
             if due := self._next_due():
-                await workflow.sleep(due - workflow.now(), summary="until the chat has been quiet for long")
+                await self._sleep_until(due)
+
+    async def _sleep_until(self, due: datetime) -> None:
+        """Sleep, or less where something is due earlier meanwhile: after a reminder, the next one is again."""
+        with suppress(TimeoutError):
+            await workflow.wait_condition(
+                lambda: (self._next_due() or due) < due,
+                timeout=due - workflow.now(),
+                timeout_summary="until the chat has been quiet for long",
+            )
 
     def _has_nothing_due_yet(self) -> bool:
         return self._next_due() is not None and self.event_due() is None

@@ -11,6 +11,7 @@ from tertulia.domain.ids import MessageId
 # A client that lost the answer asks again within a few messages; older ids are found in Postgres.
 _REMEMBERED_IDS = 300
 _REMEMBERED_REPLIES = 5
+_REMEMBERED_CHARS = 64_000
 
 
 class Arrival(Payload):
@@ -46,10 +47,23 @@ class Inbox:
     def ledger(self) -> Ledger:
         return Ledger(turns=self._turns, replies=tuple(self._replies))
 
+    @property
+    def waiting_chars(self) -> int:
+        return sum(len(arrival.text) for arrival in self._waiting)
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._waiting or self._in_turn)
+
+    def is_in_turn(self, message_id: MessageId) -> bool:
+        return any(arrival.message_id == message_id for arrival in self._in_turn)
+
     def knows(self, message_id: MessageId) -> bool:
         """Tell whether a message of this id is waiting, in its turn, or answered."""
-        return self.is_answered(message_id) or any(
-            arrival.message_id == message_id for arrival in (*self._waiting, *self._in_turn)
+        return (
+            self.is_answered(message_id)
+            or self.is_in_turn(message_id)
+            or any(arrival.message_id == message_id for arrival in self._waiting)
         )
 
     def is_answered(self, message_id: MessageId) -> bool:
@@ -74,6 +88,11 @@ class Inbox:
         self._in_turn, self._waiting = tuple(self._waiting[:count]), self._waiting[count:]
         return self._in_turn
 
+    def clear(self) -> Sequence[Arrival]:
+        """Take all that wait, for good."""
+        left, self._waiting = self._waiting, []
+        return left
+
     def settle(self, message_ids: Sequence[MessageId], reply: Reply) -> None:
         """Remember the outcome of messages; the oldest ids and replies are forgotten."""
         self._in_turn = tuple(arrival for arrival in self._in_turn if arrival.message_id not in message_ids)
@@ -81,4 +100,7 @@ class Inbox:
             self._turns[message_id] = reply.turn
         for forgotten in list(self._turns)[:-_REMEMBERED_IDS]:
             del self._turns[forgotten]
-        self._replies = [*(known for known in self._replies if known.turn != reply.turn), reply][-_REMEMBERED_REPLIES:]
+        kept = [*(known for known in self._replies if known.turn != reply.turn), reply][-_REMEMBERED_REPLIES:]
+        while len(kept) > 1 and sum(len(known.text) for known in kept) > _REMEMBERED_CHARS:
+            kept.pop(0)
+        self._replies = kept

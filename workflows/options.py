@@ -36,6 +36,9 @@ STORAGE = LocalActivityOptions(
 # Between two looks at storage that has been away for longer than an activity's retries.
 STORAGE_WAIT = timedelta(seconds=3)
 
+# Workers that may die in one call before its provider is given up: more than a deploy takes down one after the other.
+LOST_WORKERS = 5
+
 # Longer than the attempt's own time limit, so that the attempt, which knows why it is slow, speaks first.
 _GRACE = timedelta(seconds=15)
 # A worker that died is noticed after this long; the activity heartbeats every second.

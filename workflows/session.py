@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from temporalio import workflow
 from temporalio.common import RawValue
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.errors import to_application_error
@@ -26,11 +26,12 @@ with workflow.unsafe.imports_passed_through():
         TransitionTo,
         TurnStatus,
     )
-    from tertulia.domain.definition import Definition, DoubleText
+    from tertulia.domain.definition import Definition, DoubleText, Limits
     from tertulia.domain.errors import (
         InvalidInput,
         NotFound,
         SessionClosed,
+        SessionMoved,
         TertuliaError,
         TooManyWaiting,
         TransitionRefused,
@@ -43,7 +44,7 @@ with workflow.unsafe.imports_passed_through():
         SessionStarted,
         TransitionRequested,
     )
-    from tertulia.domain.ids import SESSION_WORKFLOW, MessageId, is_identifier, session_id_of
+    from tertulia.domain.ids import SESSION_WORKFLOW, MessageId, is_identifier, session_id_of, workflow_id
     from workflows import options, visibility
     from workflows.carried import Carried, SessionInput, SessionResult
     from workflows.conversation import Conversation
@@ -53,6 +54,10 @@ with workflow.unsafe.imports_passed_through():
     from workflows.transcript import TranscriptTail
 
 _REFUSED_KEPT = 10
+# Stands in where a start came without an input, until it is refused.
+_NO_INPUT = SessionInput(definition="none", user_id="none")
+# Waiting messages are carried from run to run in one payload, which the server bounds at 2 MB.
+_WAITING_CHARS = 200_000
 
 
 @dataclass
@@ -71,43 +76,54 @@ class Session:
     _conversation: Conversation
 
     @workflow.init
-    def __init__(self, start: SessionInput) -> None:
+    def __init__(self, start: SessionInput | None = None) -> None:
         self._id = session_id_of(workflow.info().workflow_id)
-        self._start = start
+        self._start = start or _NO_INPUT
         self._opened = False
         self._failure: ApplicationError | None = None
+        self._moving = False
         self._closing: Close | None = None
         self._inbox = Inbox()
         self._orders: deque[_TransitionOrder] = deque()
         self._refused: deque[RefusedSignal] = deque(maxlen=_REFUSED_KEPT)
         self._clock = IdleClock(workflow.now())
         self._turn_before_run = -1
-        if start.carried:
+        if start and start.carried:
             self._resume(start.carried)
 
     # --- the story ----------------------------------------------------------------------------------------------------
 
     @workflow.run
-    async def run(self, start: SessionInput) -> SessionResult:
+    async def run(self, start: SessionInput | None = None) -> SessionResult:
         if not self._opened:
-            await self._open_or_fail()
+            await self._open_or_fail(start)
         clock = asyncio.create_task(self._clock.run())
         try:
-            while not self._is_over():
-                await workflow.wait_condition(lambda: self._is_time_for_a_new_run() or self._has_something_to_do())
-                if self._is_time_for_a_new_run():
-                    workflow.continue_as_new(start.model_copy(update={"carried": self._carried()}))
-                await self._do_the_next_thing()
-        except asyncio.CancelledError:
+            await self._live()
+        except BaseException as error:
+            if not is_cancelled_exception(error):
+                raise
             # Somebody cancelled the workflow itself: the stored session must not stay open behind it.
-            await self._conversation.close("the workflow was cancelled")
+            await self._abandon("the workflow was cancelled")
         clock.cancel()
+        self._turn_away_what_waits()
         await workflow.wait_condition(workflow.all_handlers_finished)
         return SessionResult(state=self._conversation.machine.state, turns=self._conversation.turn)
 
-    async def _open_or_fail(self) -> None:
+    async def _live(self) -> None:
+        while not self._is_over():
+            await workflow.wait_condition(lambda: self._is_time_for_a_new_run() or self._has_something_to_do())
+            if self._is_time_for_a_new_run():
+                await self._continue_as_new()
+            await self._do_the_next_thing()
+
+    async def _open_or_fail(self, start: SessionInput | None) -> None:
         """Open the session; where that can't be done, whoever waits learns why, and the workflow fails with it."""
         try:
+            if start is None:
+                raise to_application_error(InvalidInput("needs an input", field="SessionInput"))
+            if workflow_id(self._id) != workflow.info().workflow_id or not is_identifier(self._id):
+                raise to_application_error(InvalidInput("must be session/<session_id>", field="workflow id"))
             await self._open()
         except ApplicationError as error:
             self._failure = error
@@ -118,7 +134,7 @@ class Session:
         opening = OpenSession.model_validate(self._start.model_dump(include=set(OpenSession.model_fields)))
         definition = await workflow.execute_local_activity_method(
             TurnActivities.open_session,
-            Opening(session_id=self._id, opening=opening, opened_at=workflow.now()),
+            Opening(session_id=self._id, opening=opening, opened_at=workflow.info().start_time),
             **options.STORAGE,
         )
         self._use(definition)
@@ -147,7 +163,27 @@ class Session:
     def _is_time_for_a_new_run(self) -> bool:
         turns = self._conversation.turn - self._turn_before_run
         full = turns >= self._start.turns_per_run or workflow.info().is_continue_as_new_suggested()
-        return full and not self._orders and not self._closing and workflow.all_handlers_finished()
+        return full and not self._has_orders() and not self._is_over()
+
+    def _has_orders(self) -> bool:
+        return bool(self._orders or self._closing)
+
+    async def _continue_as_new(self) -> None:
+        """Go on in a new run. Who waits for a reply is told to ask there: the message itself is carried along."""
+        self._moving = True
+        await workflow.wait_condition(lambda: workflow.all_handlers_finished() or self._has_orders())
+        self._moving = False
+        if not self._has_orders():
+            workflow.continue_as_new(self._start.model_copy(update={"carried": self._carried()}))
+
+    async def _abandon(self, reason: str) -> None:
+        turn = await self._conversation.abandon(reason)
+        self._inbox.settle(turn.message_ids, turn.reply)
+
+    def _turn_away_what_waits(self) -> None:
+        """Record the messages that the end of the session has left without a turn."""
+        for arrival in self._inbox.clear():
+            self._refuse("message", f"the session closed before message {arrival.message_id} had its turn")
 
     async def _answer(self, arrivals: tuple[Arrival, ...]) -> None:
         """Take a turn for messages, but for those that a forgotten turn has answered."""
@@ -188,7 +224,11 @@ class Session:
         """Take a message, and answer with the outcome of its turn. A known id gets its first outcome."""
         message_id = _message_id(message)
         self._receive(message_id, message.text)
-        await workflow.wait_condition(lambda: self._inbox.is_answered(message_id) or self._is_over())
+        await workflow.wait_condition(
+            lambda: self._inbox.is_answered(message_id) or self._is_over() or self._is_moving(message_id)
+        )
+        if self._moving and not self._inbox.is_answered(message_id):
+            raise to_application_error(SessionMoved("the session goes on in a new run; ask again there"))
         if not self._inbox.is_answered(message_id):
             raise self._failure or to_application_error(SessionClosed("the session closed before this message"))
         return self._inbox.reply_to(message_id) or await self._recall(message_id)
@@ -229,7 +269,7 @@ class Session:
         try:
             self._deliver(decode_signal(name, payloads))
         except TertuliaError as error:
-            self._refused.append(RefusedSignal(name=name[:100], reason=str(error)[:300], at=workflow.now()))
+            self._refuse(name, str(error))
 
     @workflow.query
     def state(self) -> SessionView:
@@ -262,6 +302,9 @@ class Session:
 
     # --- what becomes of it -------------------------------------------------------------------------------------------
 
+    def _refuse(self, name: str, reason: str) -> None:
+        self._refused.append(RefusedSignal(name=name[:100], reason=reason[:300], at=workflow.now()))
+
     def _deliver(self, signal: IncomingMessage | TransitionTo | Close | CancelTurn) -> None:
         match signal:
             case IncomingMessage():
@@ -289,18 +332,16 @@ class Session:
             raise SessionClosed("the session is closed; start another one")
         if not message.text.strip():
             raise InvalidInput("is empty", field="text")
-        if self._opened:
-            self._check_limits(message)
+        self._check_limits(message)
 
     def _check_limits(self, message: IncomingMessage) -> None:
-        definition = self._conversation.definition
-        limits = definition.limits
+        limits = self._conversation.definition.limits if self._opened else Limits()
         if len(message.text) > limits.message_chars:
             raise InvalidInput(f"is longer than {limits.message_chars} characters", field="text")
-        if definition.double_text is DoubleText.REJECT and (self._conversation.running or self._inbox.waiting):
+        if self._opened and self._conversation.definition.double_text is DoubleText.REJECT and self._inbox.is_busy:
             raise TurnInProgress("a turn is running; wait for its reply, then send again")
-        if len(self._inbox.waiting) >= limits.waiting_messages:
-            raise TooManyWaiting(f"{limits.waiting_messages} messages are waiting already; send again later")
+        if len(self._inbox.waiting) >= limits.waiting_messages or self._inbox.waiting_chars > _WAITING_CHARS:
+            raise TooManyWaiting("too many messages are waiting already; send again later")
 
     def _receive(self, message_id: MessageId, text: str) -> None:
         if self._inbox.knows(message_id):
@@ -324,6 +365,9 @@ class Session:
     def _is_superseded(self) -> bool:
         return self._conversation.definition.double_text is DoubleText.INTERRUPT and bool(self._inbox.waiting)
 
+    def _is_moving(self, message_id: MessageId) -> bool:
+        return self._moving and not self._inbox.is_in_turn(message_id)
+
     def _is_over(self) -> bool:
         return self._failure is not None or (self._opened and self._conversation.status is SessionStatus.CLOSED)
 
@@ -341,6 +385,7 @@ class Session:
             refused_signals=tuple(self._refused),
             last_activity_at=self._clock.last_activity_at,
             reminded=self._clock.reminded,
+            latest=conversation.latest,
         )
 
     def _resume(self, carried: Carried) -> None:
@@ -352,7 +397,9 @@ class Session:
         self._conversation.owner = carried.owner
         self._conversation.turn = self._turn_before_run = carried.turn
         self._conversation.transcript = TranscriptTail(carried.seq, carried.window)
+        self._conversation.latest = carried.latest or workflow.now()
         self._opened = True
+        self._conversation.show()
 
 
 def _message_id(message: IncomingMessage) -> MessageId:

@@ -6,9 +6,8 @@ from temporalio import workflow
 from temporalio.common import SearchAttributeKey
 
 with workflow.unsafe.imports_passed_through():
-    from tertulia.domain.conversation import OpenSession, TurnStatus
+    from tertulia.domain.conversation import OpenSession, Owner, SessionStatus
     from tertulia.domain.ids import SEARCH_ATTRIBUTES
-    from tertulia.domain.turns import SessionProjection
 
 _KEYS = {name: SearchAttributeKey.for_keyword(name) for name in SEARCH_ATTRIBUTES}
 
@@ -18,13 +17,15 @@ def show_opening(opening: OpenSession) -> None:
     _upsert(TertuliaDefinition=opening.definition, TertuliaChannel=opening.channel, TertuliaTenant=opening.tenant)
 
 
-def show_turn(session: SessionProjection, still_to_ask: Sequence[str], outcome: TurnStatus) -> None:
-    """Show where a session stands after a turn. Costs a history event only where an attribute has changed."""
-    _upsert(TertuliaState=session.state, TertuliaOwner=session.owner)
+def show_state(
+    *, state: str, owner: Owner, status: SessionStatus, turn: int, still_to_ask: Sequence[str], outcome: str = ""
+) -> None:
+    """Show where a session stands. Costs a history event only where an attribute has changed."""
+    _upsert(TertuliaState=state, TertuliaOwner=owner)
     asks = ", ".join(still_to_ask) or "nothing"
     workflow.set_current_details(
-        f"**State** {session.state} · **owner** {session.owner} · **{session.status}**\n\n"
-        f"**Still to ask** {asks}\n\n**Last turn** {session.turn}: {outcome}"
+        f"**State** {state} · **owner** {owner} · **{status}**\n\n"
+        f"**Still to ask** {asks}\n\n**Last turn** {turn} {outcome}"
     )
 
 

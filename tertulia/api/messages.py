@@ -1,5 +1,7 @@
 """Messages: the three ways to send, receipts, the transcript and the evidence of turns."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -23,7 +25,7 @@ from tertulia.api.problems import documented
 from tertulia.api.sessions import stored_session
 from tertulia.api.views import Messages, Receipt, TurnReply
 from tertulia.api.waiting import within
-from tertulia.domain.conversation import IncomingMessage, SessionView
+from tertulia.domain.conversation import IncomingMessage, SessionStatus, SessionView
 from tertulia.domain.errors import InvalidInput, NotFound, SessionClosed
 from tertulia.domain.ids import MessageId, SessionId
 from tertulia.domain.turns import TurnRecord
@@ -60,17 +62,18 @@ async def send_message(
     """
     message_id = MessageId(chosen_id(body.message_id, idempotency_key) or new_id())
     message = IncomingMessage(text=body.text, message_id=message_id)
-    if "text/event-stream" in accept.lower():
-        await ports.taken(ports.sessions.submit(session_id, message))
-        return EventSourceResponse(turn_stream.turn_events(ports, session_id, message_id, message))
-    patience = _patience(prefer, ports.reply_wait)
-    if not patience:
-        return await _receipt(ports, session_id, message_id, message)
-    try:
-        reply = await within(patience, ports.sessions.send(session_id, message))
-    except TimeoutError:
-        return await _receipt(ports, session_id, message_id, message)
-    return JSONResponse(TurnReply.of(reply, session_id, message_id).model_dump(mode="json"))
+    async with _closed_if_stored_so(ports, session_id):
+        if "text/event-stream" in accept.lower():
+            await ports.taken(ports.sessions.submit(session_id, message))
+            return EventSourceResponse(turn_stream.turn_events(ports, session_id, message_id, message))
+        patience = _patience(prefer, ports.reply_wait)
+        if not patience:
+            return await _receipt(ports, session_id, message_id, message)
+        try:
+            reply = await within(patience, ports.sessions.send(session_id, message))
+        except TimeoutError:
+            return await _receipt(ports, session_id, message_id, message)
+        return JSONResponse(TurnReply.of(reply, session_id, message_id).model_dump(mode="json"))
 
 
 @router.get("/messages", responses=documented("not_found"))
@@ -105,6 +108,18 @@ async def read_turn(session_id: SessionInPath, turn: TurnInPath, ports: Ports) -
         await stored_session(ports, session_id)
         raise NotFound("turn", str(turn))
     return record
+
+
+@asynccontextmanager
+async def _closed_if_stored_so(ports: ApiPorts, session_id: SessionId) -> AsyncIterator[None]:
+    """Tell a session that has ended, which Temporal forgets after a while, from one that never was."""
+    try:
+        yield
+    except NotFound:
+        record = await ports.records.get(session_id)
+        if record is None or record.status is SessionStatus.OPEN:
+            raise
+        raise SessionClosed("the session is closed; start another one") from None
 
 
 def _patience(prefer: str, most: timedelta) -> timedelta:
@@ -148,4 +163,4 @@ async def _is_waiting(ports: ApiPorts, session_id: SessionId) -> bool:
         view: SessionView = await ports.taken(ports.sessions.view(session_id))
     except SessionClosed:
         return False
-    return view.waiting > 0 or view.running is not None
+    return view.status is SessionStatus.OPEN and (view.waiting > 0 or view.running is not None)

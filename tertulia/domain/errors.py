@@ -70,6 +70,12 @@ class SessionClosed(Refused):
     code = "session_closed"
 
 
+class SessionMoved(Refused):
+    """Raised to a waiting send when the session continues as new. The message is kept: ask again under its id."""
+
+    code = "session_moved"
+
+
 class TurnInProgress(Refused):
     """Raised under the double-text policy `reject` while a turn runs. Wait for its reply."""
 
@@ -100,6 +106,7 @@ class Unavailable(TertuliaError):
     def __init__(self, part: str, problem: str) -> None:
         super().__init__(f"{part} is unavailable: {problem}")
         self.part = part
+        self.problem = problem
 
 
 class CannotStart(TertuliaError):

@@ -53,13 +53,8 @@ class Pool:
         """
         with failures.translated():
             async with self._connections.acquire(timeout=_CONNECT_TIMEOUT.total_seconds()) as connection:
-                try:
+                with _told_when_lost(connection):
                     yield connection
-                except asyncpg.InterfaceError as error:
-                    # The driver's word for wrong use, and for the use of a connection that has been lost.
-                    if _is_lost(connection):
-                        raise Unavailable(failures.PART, "the connection was lost") from error
-                    raise
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -110,9 +105,21 @@ async def connect(dsn: str) -> AsyncIterator[Connection]:
         with _readable_dsn():
             connection = await asyncpg.connect(dsn, timeout=_CONNECT_TIMEOUT.total_seconds(), server_settings=_SESSION)
         try:
-            yield connection
+            with _told_when_lost(connection):
+                yield connection
         finally:
             await connection.close(timeout=_CLOSE_TIMEOUT.total_seconds())
+
+
+@contextmanager
+def _told_when_lost(connection: Connection) -> Iterator[None]:
+    try:
+        yield
+    except asyncpg.InterfaceError as error:
+        # The driver's word for wrong use, and for the use of a connection that has been lost.
+        if _is_lost(connection):
+            raise Unavailable(failures.PART, "the connection was lost") from error
+        raise
 
 
 def _is_lost(connection: Connection) -> bool:

@@ -12,13 +12,13 @@ after its caller has given it up. Whatever takes something back is a transaction
 """
 
 from collections.abc import Container, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 
 from tertulia.domain.conversation import Reply
 from tertulia.domain.definition import Definition
-from tertulia.domain.errors import NotFound, SessionClosed
+from tertulia.domain.errors import NotFound, Refused, SessionClosed
 from tertulia.domain.ids import MessageId, SessionId
 from tertulia.domain.turns import BeginTurn, EndTurn, NewSession
 from tertulia.storage.listener import CHANNEL, NOTIFY
@@ -30,13 +30,14 @@ _PIN_DEFINITION = """
 INSERT INTO definitions (hash, name, content) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
 """
 
-# Opened again before its first turn has ended, a session may have another definition.
+# The same opening, done again before its first turn has ended, may find another definition. It is the same if its
+# workflow started at the same time: another workflow may have this id once Temporal has forgotten the first one.
 _OPEN_SESSION = """
 INSERT INTO sessions (session_id, tenant, user_id, channel, channel_user_id, role, definition, definition_hash, job_id,
                       context, state, status, owner, turn, latest_turn, slots, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'open', 'bot', -1, -1, '{}', $12, $12)
 ON CONFLICT (session_id) DO UPDATE SET definition = $7, definition_hash = $8
-WHERE sessions.status = 'open'
+WHERE sessions.status = 'open' AND sessions.created_at = $12
 RETURNING session_id
 """
 
@@ -151,6 +152,10 @@ SELECT $1, seq, $2, role, text, created_at, message_id
 FROM jsonb_to_recordset($3) AS shown (seq integer, role text, text text, created_at timestamptz, message_id text)
 """
 
+_IS_OPEN = """
+SELECT status = 'open' FROM sessions WHERE session_id = $1
+"""
+
 _SESSION_EXISTS = """
 SELECT EXISTS (SELECT FROM sessions WHERE session_id = $1)
 """
@@ -169,17 +174,18 @@ class PostgresTurns:
         self._pool = pool
 
     async def open(self, session: NewSession, definition: Definition) -> None:
-        """Store a session and the definition that it pins.
+        """Store a session and the definition that it pins. Opened again by the same workflow, it is the same session.
 
         Raises:
             SessionClosed: A session of this id has ended; its transcript is kept.
+            Refused: Another workflow's session has this id; nothing of it is touched.
         """
         async with self._pool.transaction() as connection:
             await connection.execute(
                 _PIN_DEFINITION, session.definition_hash, definition.name, definition.model_dump_json()
             )
             if not await _open_session(connection, session, definition):
-                raise SessionClosed("a session of this id has ended; open one under another id")
+                await _refuse_opening(connection, session.session_id)
 
     async def begin(self, turn: BeginTurn) -> Mapping[MessageId, Reply]:
         """Store the person's messages under their own `seq`, but for those that an earlier turn has answered.
@@ -247,6 +253,12 @@ async def _open_session(connection: Connection, session: NewSession, definition:
         session.opened_at,
     )
     return opened is not None
+
+
+async def _refuse_opening(connection: Connection, session_id: SessionId) -> NoReturn:
+    if await connection.fetchval(_IS_OPEN, session_id):
+        raise Refused("another session has this id")
+    raise SessionClosed("a session of this id has ended; open one under another id")
 
 
 async def _answered_before(connection: Connection, turn: BeginTurn) -> dict[MessageId, Reply]:

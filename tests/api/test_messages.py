@@ -3,12 +3,12 @@ import asyncio
 import httpx
 import pytest
 
-from tertulia.domain.conversation import Role, TurnStatus
-from tertulia.domain.errors import InvalidInput, SessionClosed, TooManyWaiting, TurnInProgress
+from tertulia.domain.conversation import Role, SessionStatus, SessionView, TurnStatus
+from tertulia.domain.errors import InvalidInput, NotFound, SessionClosed, TooManyWaiting, TurnInProgress
 from tertulia.domain.ids import MessageId, SessionId
 from tertulia.domain.turns import TurnRecord
 from tests.api.conftest import World
-from tests.fakes import InMemoryTranscripts
+from tests.fakes import InMemoryTranscripts, ScriptedSessions
 
 HELLO = {"text": "hello", "message_id": "m-1"}
 ASYNC = {"Prefer": "respond-async"}
@@ -154,6 +154,19 @@ class TestReceipts:
         assert answer.status_code == 404
         assert answer.json()["detail"] == "there is no such message"
 
+    async def test_nothing_waits_for_a_session_that_has_closed(
+        self, api: httpx.AsyncClient, world: World, messages: str
+    ) -> None:
+        class ClosedWithMessagesWaiting(ScriptedSessions):
+            async def view(self, session_id: SessionId) -> SessionView:
+                return (await super().view(session_id)).model_copy(
+                    update={"status": SessionStatus.CLOSED, "waiting": 2}
+                )
+
+        world.change(sessions=ClosedWithMessagesWaiting(world.records, world.transcripts))
+
+        assert (await api.get(f"{messages}/m-404")).status_code == 404
+
     async def test_receipts_of_a_closed_session_stay(
         self, api: httpx.AsyncClient, session: SessionId, messages: str
     ) -> None:
@@ -190,6 +203,18 @@ async def test_each_way_to_send_tells_the_engines_refusal(
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["code"] == code
+
+
+@pytest.mark.parametrize("headers", [{}, ASYNC, {"Accept": "text/event-stream"}])
+async def test_a_closed_session_that_the_engine_has_forgotten_is_still_closed(
+    api: httpx.AsyncClient, world: World, session: SessionId, messages: str, headers: dict[str, str]
+) -> None:
+    await api.delete(f"/v1/sessions/{session}")
+    world.sessions.refusal = NotFound("session", session)
+
+    answer = await api.post(messages, json=HELLO, headers=headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "session_closed")
 
 
 @pytest.mark.parametrize("headers", [{}, ASYNC, {"Accept": "text/event-stream"}])

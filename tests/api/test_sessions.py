@@ -1,3 +1,6 @@
+import asyncio
+from datetime import timedelta
+
 import httpx
 import pytest
 
@@ -171,6 +174,22 @@ async def test_a_request_to_erase_is_refused_rather_than_taken_for_a_close(
 
     assert answer.status_code == 422
     assert (await api.get(f"/v1/sessions/{session}")).json()["status"] == "open"
+
+
+@pytest.mark.parametrize(("method", "path", "body"), [("PUT", "/state", {"state": "processing"}), ("DELETE", "", None)])
+async def test_a_transition_and_a_close_wait_for_the_running_turn(
+    api: httpx.AsyncClient, world: World, session: SessionId, method: str, path: str, body: object
+) -> None:
+    world.change(engine_wait=timedelta(0))
+    world.sessions.asked.clear()
+    world.sessions.taking.clear()
+
+    asking = asyncio.create_task(api.request(method, f"/v1/sessions/{session}{path}", json=body))
+    await world.sessions.asked.wait()
+    await api.get("/healthz")
+    world.sessions.taking.set()
+
+    assert (await asking).is_success
 
 
 @pytest.mark.parametrize(

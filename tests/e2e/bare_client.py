@@ -6,23 +6,34 @@ python bare_client.py HOST:PORT SESSION_ID ANSWER...
 import asyncio
 import json
 import sys
+from typing import Any
 
-from temporalio.client import Client
+from temporalio.client import Client, WithStartWorkflowOperation
+from temporalio.common import WorkflowIDConflictPolicy
 
 
 async def main(address: str, session_id: str, answers: list[str]) -> None:
     client = await Client.connect(address)
-    session = await client.start_workflow(
-        "Session", {"definition": "recruiting", "user_id": "bare"}, id=f"session/{session_id}", task_queue="tertulia"
+    start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
+        "Session",
+        {"definition": "recruiting", "user_id": "bare"},
+        id=f"session/{session_id}",
+        task_queue="tertulia",
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
     )
+    opened = await client.execute_update_with_start_workflow("open", start_workflow_operation=start)
+    session = await start.workflow_handle()
+    replies = []
     for number, answer in enumerate(answers):
         message = {"text": answer, "message_id": f"m{number}"}
         if number % 2:
             await session.signal("message", message)
         else:
-            await session.execute_update("send", message)
-    last = await session.execute_update("send", {"text": "Thank you!", "message_id": "thanks"})
-    json.dump({"state": await session.query("state"), "last": last}, sys.stdout)
+            replies.append(await session.execute_update("send", message))
+    history = await session.query("history")
+    state = await session.query("state")
+    await session.execute_update("close", {"reason": "all is said"})
+    json.dump({"opened": opened, "replies": replies, "state": state, "history": history}, sys.stdout)
 
 
 if __name__ == "__main__":

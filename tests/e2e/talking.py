@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-_AGAIN = {500, 502, 503, 504}
+_AGAIN = {503}
 
 
 @dataclass

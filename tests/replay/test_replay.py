@@ -21,7 +21,7 @@ async def test_a_recorded_history_replays(path: Path) -> None:
         data_converter=pydantic_data_converter,
         workflow_runner=UnsandboxedWorkflowRunner(),
     )
-    await replayer.replay_workflow(WorkflowHistory.from_json(path.stem, path.read_text()))
+    await replayer.replay_workflow(WorkflowHistory.from_json(f"session/{path.stem}", path.read_text()))
 
 
 def test_every_scenario_is_recorded() -> None:

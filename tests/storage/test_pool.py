@@ -113,6 +113,20 @@ async def test_a_connection_lost_between_two_uses_is_replaced(pool: Pool, databa
     assert await until_available(partial(PostgresTranscripts(pool).messages, CHAT)) <= 1
 
 
+@pytest.mark.parametrize("statement", ["SELECT 1", None], ids=["execute", "add_listener"])
+async def test_a_lost_connection_of_ones_own_is_unavailable(database: str, statement: str | None) -> None:
+    async def use_it_all_the_same() -> None:
+        async with connect(database) as connection:
+            connection.terminate()
+            if statement:
+                await connection.execute(statement)
+            else:
+                await connection.add_listener("anything", print)
+
+    with pytest.raises(Unavailable, match="the connection was lost"):
+        await use_it_all_the_same()
+
+
 async def terminate(database: str, pid: int) -> None:
     """End a server process, and return when it has ended."""
     async with connect(database) as connection:

@@ -7,7 +7,7 @@ import pytest
 from tertulia.domain.completions import Usage
 from tertulia.domain.conversation import SessionStatus, TurnStatus
 from tertulia.domain.definition import Definition
-from tertulia.domain.errors import FailureClass, NotFound, SessionClosed
+from tertulia.domain.errors import FailureClass, NotFound, Refused, SessionClosed
 from tertulia.domain.ids import MessageId, ProviderName, SessionId
 from tertulia.domain.turns import AttemptKey, AttemptOutcome, BeginTurn, PassedOver, ProviderTry
 from tertulia.storage.attempts import PostgresAttempts
@@ -66,6 +66,18 @@ async def test_the_id_of_a_closed_session_is_not_given_to_another(pool: Pool) ->
     with pytest.raises(SessionClosed):
         await turns.open(new_session(), GREETING)
 
+    assert await rows(pool) == before
+
+
+async def test_the_id_of_an_open_session_is_not_given_to_another(pool: Pool) -> None:
+    turns = await opened(pool)
+    await turns.begin(begin(1, said("m1", 1, 1)))
+    before = await rows(pool)
+
+    with pytest.raises(Refused, match="another session") as refused:
+        await turns.open(new_session(opened=10, user_id="eve"), GREETING)
+
+    assert type(refused.value) is Refused
     assert await rows(pool) == before
 
 

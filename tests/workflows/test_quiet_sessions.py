@@ -61,13 +61,15 @@ async def _said(chat: Chat) -> list[str]:
     return [message.text for message in await chat.transcript()]
 
 
-async def test_a_quiet_chat_is_reminded_once_and_goes_on_where_it_was(
+async def test_a_quiet_chat_is_reminded_once_each_time_and_goes_on_where_it_was(
     skipping: WorkflowEnvironment, chat: Chat
 ) -> None:
     await chat.say("Hello")
     await skipping.fast_forward(chat.workflow, timedelta(days=5))
     assert (await _said(chat))[3:] == ["Are you still there?"]
     assert (await chat.say("Yes")).text == "You said: Yes"
+    await skipping.fast_forward(chat.workflow, timedelta(days=4))
+    assert (await _said(chat))[6:] == ["Are you still there?"]
 
 
 async def test_a_message_in_time_puts_the_reminder_off(skipping: WorkflowEnvironment, chat: Chat) -> None:

@@ -1,0 +1,86 @@
+"""Starts that can't be, ends that nobody asked for, and what is too much."""
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ApplicationError
+
+from tertulia.domain.conversation import Close
+from tertulia.embedded.simulator import Answer, BlackHole, ProviderSimulator
+from tests.engine import Engine, until
+
+OPENING = {"definition": "assistant", "user_id": "somebody"}
+
+
+@pytest.mark.parametrize(
+    ("workflow_id", "arguments"),
+    [
+        ("session/{}", []),
+        ("session/{}", [{"definition": "assistant"}]),
+        ("{}", [OPENING]),
+        ("session/no id {}", [OPENING]),
+    ],
+    ids=["no input", "half an input", "no session's id", "no identifier"],
+)
+async def test_a_start_that_cannot_be_fails_at_once(engine: Engine, workflow_id: str, arguments: list[object]) -> None:
+    handle = await engine.client.start_workflow(
+        "Session", args=arguments, id=workflow_id.format(uuid4().hex), task_queue=engine.task_queue
+    )
+    with pytest.raises(WorkflowFailureError) as failed:
+        await handle.result()
+    assert isinstance(failed.value.cause, ApplicationError)
+    assert failed.value.cause.type in {"invalid_input", "InvalidInput"}
+
+
+async def test_cancelling_the_workflow_in_a_turn_closes_the_stored_session(
+    engine: Engine, simulator: ProviderSimulator
+) -> None:
+    simulator.script("first", [BlackHole()])
+    chat = await engine.chat()
+    sending = asyncio.create_task(chat.say("Hello"))
+    await simulator.asked()
+    await chat.workflow.cancel()
+    assert (await sending).status == "cancelled"
+    await chat.workflow.result()
+    (session,) = await engine.rows("select status, closed_reason, turn from sessions where session_id = $1", chat.id)
+    assert tuple(session) == ("closed", "the workflow was cancelled", 1)
+    assert (await chat.turn(1)).status == "cancelled"
+
+
+async def test_an_answer_that_no_payload_could_carry_is_no_answer(engine: Engine, simulator: ProviderSimulator) -> None:
+    simulator.script("first", [Answer(text="x" * 100_000)])
+    reply = await (await engine.chat()).say("Hello")
+    assert reply.provider == "second"
+
+
+async def test_what_comes_before_a_close_is_answered_and_what_comes_after_is_refused(
+    engine: Engine, simulator: ProviderSimulator
+) -> None:
+    simulator.script("first", [Answer(first_token_after_s=1)])
+    chat = await engine.chat()
+    before = asyncio.create_task(chat.say("before"))
+    await simulator.asked()
+    closing = asyncio.create_task(engine.sessions.close(chat.id, Close()))
+    await asyncio.wait({closing}, timeout=0.2)
+    await chat.workflow.signal("message", {"text": "after"})
+    assert (await before).text == "You said: before"
+    await closing
+    view = await engine.sessions.view(chat.id)
+    assert [refused.name for refused in view.refused_signals] == ["message"]
+    assert [message.text for message in await chat.transcript()][1:] == ["before", "You said: before"]
+
+
+async def test_waiting_messages_are_bounded_together(engine: Engine, simulator: ProviderSimulator) -> None:
+    simulator.script("first", [Answer(first_token_after_s=1)])
+    chat = await engine.chat()
+    first = asyncio.create_task(chat.say("first"))
+    await simulator.asked()
+    for _ in range(16):
+        await chat.workflow.signal("message", {"text": "x" * 16_000})
+    view = await engine.sessions.view(chat.id)
+    assert view.waiting * 16_000 <= 200_000 + 16_000
+    assert len(view.refused_signals) > 0
+    await engine.sessions.close(chat.id, Close())
+    await until(first.done)
