@@ -45,6 +45,12 @@ KINDS: Mapping[str, Kind] = {
     "not_found": Kind(HTTPStatus.NOT_FOUND, "There is no such thing", "Check the address and the ids in it."),
     "refused": Kind(HTTPStatus.CONFLICT, "Not possible as things stand", "Read the current state, then decide."),
     "session_closed": Kind(HTTPStatus.CONFLICT, "The session has ended", "Start another session."),
+    "session_moved": Kind(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The session goes on in a new run",
+        "Send the same message again, under its id.",
+        timedelta(seconds=1),
+    ),
     "turn_in_progress": Kind(
         HTTPStatus.CONFLICT,
         "A turn is running",

@@ -6,6 +6,7 @@ TertuliaError
 ├── NotFound             no such session, turn, definition, …
 ├── Refused              understood, but not allowed in this state
 │   ├── SessionClosed        the session has ended; start another
+│   ├── SessionMoved         the session goes on in a new run; ask again there, as the client does by itself
 │   ├── TurnInProgress       double-text policy `reject`; wait for the reply
 │   ├── TooManyWaiting       the inbox is full; wait and send again
 │   └── TransitionRefused    the state machine forbids it; carries the allowed ones

@@ -22,8 +22,8 @@ SEARCH_ATTRIBUTES = (
     "TertuliaOwner",
     "TertuliaTenant",
 )
-# Turns after which a session goes on in a new run: about 2,000 events, far below what the server suggests. A replay stays
-# cheap, and what is carried is spread over many turns.
+# Turns after which a session goes on in a new run: about 2,000 events, far below what the server suggests. A replay
+# stays cheap, and what is carried is spread over many turns.
 TURNS_PER_RUN = 150
 MAX_TURNS_PER_RUN = 250
 DEFAULT_TENANT = TenantId("default")

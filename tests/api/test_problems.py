@@ -35,7 +35,7 @@ TREE: dict[TertuliaError, int] = {
     NotFound("session", "s-1"): 404,
     Refused("not so"): 409,
     SessionClosed("closed"): 409,
-    SessionMoved("moved"): 500,
+    SessionMoved("moved"): 503,
     TurnInProgress("wait"): 409,
     TooManyWaiting("wait"): 429,
     TransitionRefused("no", ["processing"]): 409,
