@@ -246,8 +246,10 @@ class Session:
         return self._stop_turn(TurnStatus.CANCELLED)
 
     @workflow.update
-    async def transition(self, to: TransitionTo) -> SessionView:
+    async def transition(self, to: TransitionTo | None = None) -> SessionView:
         """Move the session to another state, if the definition allows it."""
+        if to is None:
+            raise to_application_error(InvalidInput("is needed", field="state"))
         order = _TransitionOrder(to)
         self._orders.append(order)
         await workflow.wait_condition(lambda: order.done or self._is_over())
@@ -257,11 +259,19 @@ class Session:
             raise self._failure or to_application_error(SessionClosed("the session closed before the transition"))
         return self.state()
 
+    @transition.validator
+    def _check_transition(self, to: TransitionTo | None = None) -> None:
+        """Let a wrong number of payloads be refused here: in the handler it would fail the workflow's task."""
+
     @workflow.update
-    async def close(self, close: Close) -> None:
+    async def close(self, close: Close | None = None) -> None:
         """End the session as soon as the messages that came before have had their turns."""
-        self._closing = self._closing or close
+        self._closing = self._closing or close or Close()
         await workflow.wait_condition(self._is_over)
+
+    @close.validator
+    def _check_close(self, close: Close | None = None) -> None:
+        """See `_check_transition`."""
 
     @workflow.signal(dynamic=True)
     def signal(self, name: str, payloads: Sequence[RawValue]) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from uuid import uuid4
 
 import pytest
-from temporalio.client import WorkflowFailureError
+from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
 from tertulia.domain.conversation import Close
@@ -84,3 +84,30 @@ async def test_waiting_messages_are_bounded_together(engine: Engine, simulator: 
     assert len(view.refused_signals) > 0
     await engine.sessions.close(chat.id, Close())
     await until(first.done)
+
+
+@pytest.mark.parametrize(
+    ("name", "payloads"),
+    [
+        ("send", []),
+        ("send", [None]),
+        ("send", [{"txt": "?"}]),
+        ("transition", []),
+        ("transition", [{"state": "talking"}, "one too many"]),
+        ("close", [{}, "one too many"]),
+        ("no such update", []),
+    ],
+)
+async def test_an_update_of_the_wrong_shape_is_refused_and_harms_nothing(
+    engine: Engine, name: str, payloads: list[object]
+) -> None:
+    chat = await engine.chat()
+    with pytest.raises(WorkflowUpdateFailedError):
+        await chat.workflow.execute_update(name, args=payloads)
+    assert (await chat.say("still here?")).text == "You said: still here?"
+
+
+async def test_a_close_needs_no_payload(engine: Engine) -> None:
+    chat = await engine.chat()
+    await chat.workflow.execute_update("close")
+    await chat.workflow.result()
