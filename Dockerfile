@@ -1,7 +1,7 @@
 # One image for the worker and the API; docker-compose.yml says which of them a container is.
 FROM python:3.11-slim AS build
 COPY deploy/requirements.txt /tmp/requirements.txt
-RUN python -m venv /opt/tertulia && /opt/tertulia/bin/pip install --no-cache-dir --require-hashes -r /tmp/requirements.txt
+RUN python -m venv /opt/tertulia && /opt/tertulia/bin/pip install --no-cache-dir --no-deps --require-hashes -r /tmp/requirements.txt
 
 FROM python:3.11-slim
 RUN useradd --system --create-home tertulia

@@ -10,9 +10,10 @@ help:  ## Show what can be done
 
 setup: $(LOCK)  ## Make the virtualenv with everything in it
 
+# --no-deps: the lock is complete, and pip would look for a newer release of whatever is asked for with an extra.
 $(LOCK): requirements.txt pyproject.toml
 	$(PY) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 

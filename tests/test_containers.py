@@ -163,7 +163,18 @@ def test_the_steps_of_the_image_make_a_product_that_starts(tmp_path: Path) -> No
     python = str(tmp_path / "venv/bin/python")
 
     _run(sys.executable, "-m", "venv", str(tmp_path / "venv"), directory=tree)
-    _run(python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(REQUIREMENTS), directory=tree)
+    _run(
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--require-hashes",
+        "-r",
+        str(REQUIREMENTS),
+        directory=tree,
+    )
 
     entry = json.loads(_instruction("ENTRYPOINT"))[1:]
     for name in OWN:
