@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import assert_never
 
 import httpx
 from temporalio.client import Client
@@ -16,9 +17,13 @@ from tertulia.config import Provider, Settings
 from tertulia.domain.ids import TASK_QUEUE, ProviderName
 from tertulia.domain.routing import ConfiguredProvider
 from tertulia.ports import Completer
+from tertulia.providers.anthropic import AnthropicMessages
 from tertulia.providers.attempt import Clocks
+from tertulia.providers.endpoint import Endpoint
+from tertulia.providers.gemini import GeminiContent
 from tertulia.providers.offline import Offline
-from tertulia.providers.openai import OpenAIChat, OpenAIConfig
+from tertulia.providers.ollama import OllamaChat
+from tertulia.providers.openai import OpenAIChat
 from tertulia.storage.attempts import PostgresAttempts
 from tertulia.storage.definition_files import DefinitionFiles
 from tertulia.storage.definitions import PostgresPinnedDefinitions
@@ -114,16 +119,20 @@ def completers(settings: Settings, http: httpx.AsyncClient) -> Mapping[ProviderN
 
 
 def _completer(provider: Provider, clocks: Clocks, http: httpx.AsyncClient) -> Completer:
-    if provider.dialect == "offline":
-        return Offline()
-    config = OpenAIConfig(
-        base_url=provider.base_url,
-        model=provider.model,
-        api_key=provider.api_key,
-        dialect=provider.dialect,
-        clocks=clocks,
-    )
-    return OpenAIChat(http, config)
+    endpoint = Endpoint(provider.base_url, provider.model, provider.api_key, clocks)
+    match provider.dialect:
+        case "openai" | "openrouter" | "groq":
+            return OpenAIChat(http, endpoint, provider.dialect)
+        case "gemini":
+            return GeminiContent(http, endpoint)
+        case "anthropic":
+            return AnthropicMessages(http, endpoint)
+        case "ollama":
+            return OllamaChat(http, endpoint)
+        case "offline":
+            return Offline()
+        case _:
+            assert_never(provider.dialect)
 
 
 def _configured(provider: Provider, settings: Settings) -> ConfiguredProvider:

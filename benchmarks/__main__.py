@@ -17,7 +17,8 @@ from benchmarks.streaming import FIRST_TOKEN_S, FirstText, first_text
 from benchmarks.turns import HistoryCosts, TurnCosts, history_costs, turn_costs, turn_times
 from tertulia.domain.ids import ProviderName
 from tertulia.embedded.simulator import Answer, ProviderSimulator
-from tertulia.providers.openai import OpenAIChat, OpenAIConfig
+from tertulia.providers.endpoint import Endpoint
+from tertulia.providers.openai import OpenAIChat
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 NOTES = Path(__file__).parent / "notes.md"
@@ -51,8 +52,8 @@ async def _memory(engine: Engine, definition: str) -> float:
 async def _streaming(directory: Path) -> FirstText:
     async with ProviderSimulator() as simulator, httpx.AsyncClient() as http:
         simulator.always("slow", Answer(text="one two three four", first_token_after_s=FIRST_TOKEN_S, gap_s=0.02))
-        config = OpenAIConfig(base_url=simulator.url, model="slow", api_key=SecretStr("bench"))
-        async with running_engine(directory, {ProviderName("slow"): OpenAIChat(http, config)}) as engine:
+        endpoint = Endpoint(base_url=simulator.url, model="slow", api_key=SecretStr("bench"))
+        async with running_engine(directory, {ProviderName("slow"): OpenAIChat(http, endpoint)}) as engine:
             return await first_text(engine, http, simulator.url, samples=STREAMS)
 
 

@@ -29,11 +29,14 @@ def _lower(text: object) -> object:
 Name = Annotated[str, BeforeValidator(_lower), Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 
 
+Dialect = Literal["openai", "openrouter", "groq", "gemini", "anthropic", "ollama", "offline"]
+
+
 class Provider(BaseModel):
     """How to reach one provider.
 
     Attributes:
-        dialect: Which peculiarities of the wire it has.
+        dialect: Which wire it speaks, with which peculiarities.
         api_key: None where the server needs none.
         unusable: Why it can't be asked (no key, say); None where it can.
     """
@@ -41,7 +44,7 @@ class Provider(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     name: ProviderName
-    dialect: Literal["openai", "openrouter", "gemini", "groq", "offline"]
+    dialect: Dialect
     base_url: str
     model: str
     api_key: SecretStr | None
@@ -97,10 +100,12 @@ class Settings(BaseModel):
         return self.database_url
 
 
-_KNOWN: Mapping[str, tuple[Literal["openai", "openrouter", "gemini", "groq"], str, str]] = {
+_KNOWN: Mapping[str, tuple[Dialect, str, str]] = {
     "openrouter": ("openrouter", "https://openrouter.ai/api/v1", "openrouter/auto"),
-    "gemini": ("gemini", "https://generativelanguage.googleapis.com/v1beta/openai", "gemini-flash-latest"),
+    "gemini": ("gemini", "https://generativelanguage.googleapis.com/v1beta", "gemini-flash-latest"),
     "groq": ("groq", "https://api.groq.com/openai/v1", "openai/gpt-oss-120b"),
+    "anthropic": ("anthropic", "https://api.anthropic.com", "claude-haiku-4-5"),
+    "ollama": ("ollama", "http://localhost:11434", "llama3.2"),
 }
 
 
@@ -146,7 +151,7 @@ def _provider(name: str, values: Mapping[str, str]) -> Provider:
     dialect, base_url, model = _KNOWN.get(name, ("openai", "", "default"))
     variable = _variable(name)
     key = values.get(f"{variable}_API_KEY")
-    keyless = f"{variable}_BASE_URL" in values
+    keyless = dialect == "ollama" or f"{variable}_BASE_URL" in values
     return Provider(
         name=ProviderName(name),
         dialect=dialect,

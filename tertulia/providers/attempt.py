@@ -9,7 +9,7 @@ from typing import Protocol, assert_never
 
 import httpx
 
-from tertulia.domain.completions import Completion, TextDelta
+from tertulia.domain.completions import Completion, FinishReason, TextDelta
 from tertulia.domain.errors import FailureClass, ProviderFailure
 from tertulia.providers import errors
 from tertulia.providers.calls import Call, respond
@@ -74,6 +74,24 @@ class Answer(Protocol):
             ProviderFailure: There is none: it was cut off, is empty or was refused.
         """
         ...
+
+
+def truncated() -> ProviderFailure:
+    """Describe the failure of an answer that ended without its terminal marker."""
+    return ProviderFailure(FailureClass.TRUNCATED, "the stream ended before the answer did")
+
+
+def answered(completion: Completion) -> Completion:
+    """Return the completion if it says anything.
+
+    Raises:
+        ProviderFailure: CONTENT_POLICY where nothing but a refusal came; MALFORMED where it is empty.
+    """
+    if completion.text:
+        return completion
+    if completion.finish is FinishReason.CONTENT_FILTER:
+        raise ProviderFailure(FailureClass.CONTENT_POLICY, "the provider refused to answer")
+    raise ProviderFailure(FailureClass.MALFORMED, f"the answer is empty (it ended by {completion.finish})")
 
 
 async def stream(

@@ -63,7 +63,11 @@ _RULES = (
         "openrouter_workspace_budget",
         "enforced_spend_limit_reached",
     ),
-    _rule(FailureClass.BILLING, statuses=(400, 403), words=r"credit balance|spend(?:ing)? limit|key limit exceeded"),
+    _rule(
+        FailureClass.BILLING,
+        statuses=(400, 403),
+        words=r"credit balance|spend(?:ing)? limit|api usage limit|key limit exceeded",
+    ),
     _rule(
         FailureClass.CONTENT_POLICY,
         "content_policy_violation",
@@ -96,8 +100,7 @@ _RULES = (
     _rule(
         FailureClass.CONTEXT_LENGTH,
         statuses=(None, 400, 413, 422, 500),
-        words="maximum context length|context window|longer than the model's context length|too many tokens"
-        "|input token count|prompt is too long",
+        words="context (?:length|window|size)|too many tokens|input token count|prompt is too long",
     ),
     _rule(FailureClass.MALFORMED, "tool_use_failed", "json_validate_failed", statuses=(None, 400, 422)),
     _rule(FailureClass.OVERLOADED, "availability_passing"),
@@ -125,7 +128,7 @@ _RULES = (
     _rule(
         FailureClass.CONFIG,
         statuses=(400, 422),
-        words=r"not support|unsupported|(?:unknown|invalid|not a valid) model|does not exist|decommissioned",
+        words=r"not support|unsupported|deprecated|(?:unknown|invalid|not a valid) model|does not exist|decommissioned",
     ),
     _rule(FailureClass.BAD_REQUEST, statuses=(400, 413, 422)),
     _rule(FailureClass.AUTH, statuses=(401, 403)),

@@ -1,25 +1,22 @@
-"""The wire of OpenAI's chat completions, spoken by OpenRouter, Groq, Gemini's facade and most self-hosted servers."""
+"""The wire of OpenAI's chat completions, spoken by OpenRouter, Groq and most self-hosted servers."""
 
-import json
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
 import httpx
-from pydantic import SecretStr
 
 from tertulia.domain.completions import Completion, CompletionRequest, FinishReason, TextDelta, Usage
-from tertulia.domain.errors import FailureClass, ProviderFailure
 from tertulia.domain.health import ProbeResult
 from tertulia.providers import attempt, calls, errors
-from tertulia.providers.attempt import Clocks, Stage
-from tertulia.providers.calls import Call
+from tertulia.providers.attempt import Stage
+from tertulia.providers.endpoint import Endpoint
 from tertulia.providers.sse import JSONEvent, JSONEventDecoder
-from tertulia.providers.untrusted import items, mapping, number, string
+from tertulia.providers.untrusted import count, items, mapping, number, string
 
-DialectName = Literal["openai", "openrouter", "gemini", "groq"]
+DialectName = Literal["openai", "openrouter", "groq"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +39,6 @@ class _Dialect:
 _DIALECTS: Mapping[DialectName, _Dialect] = {
     "openai": _Dialect(),
     "openrouter": _Dialect(charges=True, probe_path="/key"),
-    "gemini": _Dialect(),
     "groq": _Dialect(max_tokens="max_completion_tokens", streams_json=False),
 }
 
@@ -55,32 +51,14 @@ _FINISH = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class OpenAIConfig:
-    """How to reach one server.
-
-    Attributes:
-        base_url: Up to where `/chat/completions` goes, without a slash at the end.
-        api_key: None where the server needs none.
-        headers: Sent with every call (OpenRouter's attribution, say).
-    """
-
-    base_url: str
-    model: str
-    api_key: SecretStr | None = None
-    dialect: DialectName = "openai"
-    clocks: Clocks = field(default_factory=Clocks)
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
 class OpenAIChat:
     """A Completer. The client is shared and belongs to whoever opened it."""
 
-    def __init__(self, http: httpx.AsyncClient, config: OpenAIConfig) -> None:
+    def __init__(self, http: httpx.AsyncClient, endpoint: Endpoint, dialect: DialectName = "openai") -> None:
         self._http = http
-        self._config = config
-        self._dialect = _DIALECTS[config.dialect]
-        self._key = config.api_key.get_secret_value().strip() if config.api_key else ""
+        self._endpoint = endpoint
+        self._dialect = _DIALECTS[dialect]
+        self._headers = endpoint.credential("authorization", "Bearer ")
 
     def stream(self, request: CompletionRequest) -> AsyncGenerator[TextDelta | Completion]:
         """Ask, and yield the text as it comes; the last item is the Completion.
@@ -88,27 +66,20 @@ class OpenAIChat:
         Raises:
             ProviderFailure: Whatever went wrong, with its class.
         """
-        secrets = (self._key, *(message.text for message in request.messages))
-        body = json.dumps(_body(request, self._config.model, self._dialect)).encode()
-        call = Call("POST", f"{self._config.base_url}/chat/completions", self._headers(), body, secrets)
-        return attempt.stream(self._http, call, ChatAnswer(charges=self._dialect.charges), self._config.clocks)
+        body = _body(request, self._endpoint.model, self._dialect)
+        call = self._endpoint.ask("/chat/completions", self._headers, body, request)
+        return attempt.stream(self._http, call, ChatAnswer(charges=self._dialect.charges), self._endpoint.clocks)
 
     async def probe(self) -> ProbeResult:
         """Find out at no cost whether the provider can be reached with our key. Never raises."""
-        call = Call("GET", self._config.base_url + self._dialect.probe_path, self._headers(), secrets=(self._key,))
+        call = self._endpoint.look_up(self._dialect.probe_path, self._headers)
         judge = _judge_key if self._dialect.probe_path == "/key" else self._judge_models
-        return await calls.probe(self._http, call, judge, connect_s=self._config.clocks.connect)
-
-    def _headers(self) -> dict[str, str]:
-        headers = {"content-type": "application/json", "accept": "text/event-stream", **self._config.headers}
-        # What is compressed can't be shown before the compressor has filled its block.
-        headers["accept-encoding"] = "identity"
-        return headers | {"authorization": f"Bearer {self._key}"} if self._key else headers
+        return await calls.probe(self._http, call, judge, connect_s=self._endpoint.clocks.connect)
 
     def _judge_models(self, body: object) -> tuple[bool, str]:
         listed = {str(mapping(model).get("id")).removeprefix("models/") for model in items(mapping(body).get("data"))}
-        known = not listed or self._config.model.removeprefix("models/") in listed
-        return True, "" if known else f"the model {self._config.model} is not listed"
+        known = not listed or self._endpoint.model.removeprefix("models/") in listed
+        return True, "" if known else f"the model {self._endpoint.model} is not listed"
 
 
 def _judge_key(body: object) -> tuple[bool, str]:
@@ -179,21 +150,19 @@ class ChatAnswer:
                 it is empty.
         """
         if not self._finish and not self._settled:
-            raise ProviderFailure(FailureClass.TRUNCATED, "the stream ended before the answer did")
-        finish = self._finish or FinishReason.STOP
+            raise attempt.truncated()
         text = "".join(self._texts)
-        if not text and (self._refused or finish is FinishReason.CONTENT_FILTER):
-            raise ProviderFailure(FailureClass.CONTENT_POLICY, "the provider refused to answer")
-        if not text:
-            raise ProviderFailure(FailureClass.MALFORMED, f"the answer is empty (it ended by {finish})")
+        finish = self._finish or FinishReason.STOP
         usage = self._usage or {}
-        return Completion(
-            text=text,
-            finish=finish,
-            usage=_usage(usage),
-            model=self._model,
-            request_id=self._id,
-            charged_usd=_charge(usage.get("cost")) if self._charges else None,
+        return attempt.answered(
+            Completion(
+                text=text,
+                finish=FinishReason.CONTENT_FILTER if self._refused and not text else finish,
+                usage=_usage(usage),
+                model=self._model,
+                request_id=self._id,
+                charged_usd=_charge(usage.get("cost")) if self._charges else None,
+            )
         )
 
     def _read_all(self, events: Iterable[JSONEvent]) -> Iterator[str]:
@@ -243,12 +212,12 @@ def _usage_in(chunk: Mapping[str, Any]) -> Mapping[str, Any] | None:
 def _usage(reported: Mapping[str, Any]) -> Usage:
     if not reported:
         return Usage()
-    prompt, completion = _count(reported, "prompt_tokens"), _count(reported, "completion_tokens")
+    prompt, completion = count(reported.get("prompt_tokens")), count(reported.get("completion_tokens"))
     details = mapping(reported.get("prompt_tokens_details"))
-    cached, written = _count(details, "cached_tokens"), _count(details, "cache_write_tokens")
-    # Gemini counts its thoughts in the total only; elsewhere this is the completion.
-    output = max(completion, _count(reported, "total_tokens") - prompt)
-    reasoning = _count(mapping(reported.get("completion_tokens_details")), "reasoning_tokens")
+    cached, written = count(details.get("cached_tokens")), count(details.get("cache_write_tokens"))
+    # Gemini's facade counts thoughts in the total only; elsewhere this is the completion.
+    output = max(completion, count(reported.get("total_tokens")) - prompt)
+    reasoning = count(mapping(reported.get("completion_tokens_details")).get("reasoning_tokens"))
     reasoning = min(max(reasoning, output - completion), output)
     return Usage(
         input_uncached=max(0, prompt - cached - written),
@@ -258,10 +227,6 @@ def _usage(reported: Mapping[str, Any]) -> Usage:
         output_reasoning=reasoning,
         source="reported",
     )
-
-
-def _count(counts: Mapping[str, Any], name: str) -> int:
-    return max(0, int(number(counts.get(name)) or 0))
 
 
 def _charge(value: object) -> Decimal | None:

@@ -1,14 +1,18 @@
 """How long a provider asks us to wait: every place where one of them puts it, most precise first."""
 
 import re
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, time, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from tertulia.providers.untrusted import items, mapping, number, string
 
 MAX_WAIT = timedelta(hours=24)
+
+# Where it is midnight when Gemini's daily quotas begin anew.
+_GEMINI_ZONE = "America/Los_Angeles"
 
 # Beyond this it is no wait but something else in the wrong place.
 _ABSURD_S = timedelta(days=366).total_seconds()
@@ -52,7 +56,10 @@ def _hints(headers: Mapping[str, object], error: Mapping[str, Any], now: datetim
     yield _milliseconds(headers.get("retry-after-ms"))
     yield _seconds(headers.get("retry-after"), now)
     yield _seconds(mapping(error.get("availability")).get("retry_after"), now)
-    yield from (_seconds(detail.get("retryDelay"), now) for detail in map(mapping, items(error.get("details"))))
+    details = [mapping(detail) for detail in items(error.get("details"))]
+    # Such a failure names a short delay as well, after which it only comes again.
+    yield _next_day(details, now)
+    yield from (_seconds(detail.get("retryDelay"), now) for detail in details)
     yield _exhausted(headers, now)
     yield _exhausted(_lower(mapping(metadata.get("headers"))), now)
     yield _seconds(metadata.get("resets_at"), now)
@@ -67,6 +74,16 @@ def _exhausted(headers: Mapping[str, object], now: datetime) -> float | None:
         if "ratelimit" in name and "remaining" in name and number(remaining) == 0
     ]
     return max((wait for wait in waits if wait is not None), default=None)
+
+
+def _next_day(details: Iterable[Mapping[str, Any]], now: datetime) -> float | None:
+    """Read how long it is until a daily quota that is used up begins anew."""
+    violations = [mapping(violation) for detail in details for violation in items(detail.get("violations"))]
+    if not any("PerDay" in string(violation.get("quotaId")) for violation in violations):
+        return None
+    zone = ZoneInfo(_GEMINI_ZONE)
+    tomorrow = now.astimezone(zone).date() + timedelta(days=1)
+    return (datetime.combine(tomorrow, time.min, zone) - now).total_seconds()
 
 
 def _seconds(value: object, now: datetime) -> float | None:

@@ -1,14 +1,14 @@
 """Server-sent events, decoded as their bytes come in. Knows nothing of sockets, nor of what the events mean.
 
 Two liberties are taken beyond the HTML standard, because providers need them. A line of bare JSON is an event too:
-so some report errors inside a stream, so answers a server that does not stream, and of this newline-delimited JSON is
-made. And a clean end of the stream ends its last event.
+so some report errors inside a stream, and so answers a server that does not stream. And a clean end of the stream ends
+its last event. Newline-delimited JSON, which one provider speaks instead, is decoded here as well.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from tertulia.domain.errors import FailureClass, ProviderFailure
 from tertulia.providers import untrusted
@@ -113,6 +113,48 @@ class EventDecoder:
         return event
 
 
+class LineDecoder:
+    """Bytes in, an event for each line out. Reads may split anywhere, and may bring several lines."""
+
+    def __init__(self) -> None:
+        self._received = 0
+        self._line = bytearray()
+
+    def feed(self, chunk: bytes) -> Iterator[Event]:
+        """Take the next bytes; yield the events they complete. To be exhausted before the next call.
+
+        Raises:
+            ProviderFailure: MALFORMED, where a line or the stream grows beyond its bound.
+        """
+        self._received += len(chunk)
+        if self._received > MAX_STREAM_BYTES:
+            raise _too_large("stream", MAX_STREAM_BYTES)
+        for piece in chunk.splitlines(keepends=True):
+            self._line += piece
+            if len(self._line) > MAX_EVENT_BYTES:
+                raise _too_large("line", MAX_EVENT_BYTES)
+            if piece.endswith(b"\n"):
+                yield self._take_line()
+
+    def end(self) -> Iterator[Event]:
+        """Take the end of the stream; yield its last line, where no line break had ended it."""
+        if self._line:
+            yield self._take_line()
+
+    def _take_line(self) -> Event:
+        line = self._line.decode(errors="replace")
+        self._line.clear()
+        return Event(name="", data=line)
+
+
+class Decoder(Protocol):
+    """Bytes in, events out."""
+
+    def feed(self, chunk: bytes) -> Iterator[Event]: ...
+
+    def end(self) -> Iterator[Event]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class JSONEvent:
     """One event whose data is a JSON object; `data` is None for the sentinel `[DONE]`."""
@@ -124,8 +166,8 @@ class JSONEvent:
 class JSONEventDecoder:
     """Bytes in, JSON objects out. Numbers with a fraction become Decimal, so that money stays exact."""
 
-    def __init__(self) -> None:
-        self._events = EventDecoder()
+    def __init__(self, events: Decoder | None = None) -> None:
+        self._events = events or EventDecoder()
         self._broken = 0
 
     def feed(self, chunk: bytes) -> Iterator[JSONEvent]:

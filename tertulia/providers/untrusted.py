@@ -41,3 +41,8 @@ def number(value: object) -> Decimal | None:
     except ArithmeticError:
         return None
     return parsed if parsed.is_finite() and abs(parsed.adjusted()) <= _MAX_MAGNITUDE else None
+
+
+def count(value: object) -> int:
+    """Return the whole number of at least 0 that the value is or spells, else 0."""
+    return max(0, int(number(value) or 0))

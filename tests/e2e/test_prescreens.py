@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 
 from tests.e2e.cluster import ROOT, Cluster
 from tests.e2e.commands import curl, run, temporal
@@ -178,6 +178,8 @@ async def test_nothing_personal_stands_where_operators_look(cluster: Cluster) ->
     client = await Client.connect(cluster.temporal.address)
     workflow = client.get_workflow_handle(f"session/{session}")
     await workflow.signal("message", {"words": MOTIVATION})
+    with pytest.raises(WorkflowUpdateFailedError):
+        await workflow.execute_update("send", {"text": {"name": "Ana López"}})
     (user,) = await cluster.rows("select user_id from sessions where session_id = $1", session)
 
     shown = await _shown_by_temporal(workflow)

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import httpx
@@ -21,6 +21,7 @@ from tertulia.embedded.simulator import (
     Garbage,
     MalformedChunks,
     ProviderSimulator,
+    Quota,
     Raw,
     Reset,
     Stall,
@@ -67,6 +68,95 @@ async def test_an_answer_comes_whole_where_no_stream_is_asked_for(http: httpx.As
 async def test_groq_and_openrouter_are_told_by_the_path(http: httpx.AsyncClient) -> None:
     assert '"x_groq"' in (await ask(http, "/groq/v1/chat/completions")).text
     assert '"cost"' in (await ask(http, "/openrouter/api/v1/chat/completions")).text
+
+
+SAID = [{"role": "user", "content": "Good morning"}]
+GEMINI = "/gemini/models/m:generateContent"
+GEMINI_BODY = {"contents": [{"role": "user", "parts": [{"text": "Good morning"}]}]}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "place"),
+    [
+        (GEMINI, GEMINI_BODY, ("candidates", 0, "content", "parts", 0, "text")),
+        ("/v1/messages", {"model": "m", "messages": SAID}, ("content", 0, "text")),
+        ("/api/chat", {"model": "m", "messages": SAID, "stream": False}, ("message", "content")),
+    ],
+)
+async def test_the_path_tells_the_wire(
+    simulator: ProviderSimulator, http: httpx.AsyncClient, path: str, body: object, place: Sequence[str | int]
+) -> None:
+    answer = (await http.post(path, json=body)).json()
+    for step in place:
+        answer = answer[step]
+    assert answer == "You said: Good morning"
+    assert (simulator.log[0].model, simulator.log[0].input_tokens) == ("m", 2)
+
+
+async def test_an_answer_of_ollama_is_a_line_a_piece(http: httpx.AsyncClient) -> None:
+    response = await http.post("/api/chat", json={"model": "m", "messages": SAID})
+    assert response.headers["content-type"] == "application/x-ndjson"
+    *lines, last = [json.loads(line) for line in response.text.splitlines()]
+    assert [line["message"]["content"] for line in lines] == ["You ", "said: ", "Good ", "morning"]
+    assert (last["done"], last["done_reason"], last["eval_count"]) == (True, "stop", 4)
+
+
+async def test_an_answer_of_anthropic_is_told_event_by_event(http: httpx.AsyncClient) -> None:
+    response = await http.post("/v1/messages", json={"model": "m", "messages": SAID, "stream": True})
+    names = [line.removeprefix("event: ") for line in response.text.splitlines() if line.startswith("event: ")]
+    begun = ["message_start", "content_block_start"]
+    assert names == [*begun, *["content_block_delta"] * 4, "content_block_stop", "message_delta", "message_stop"]
+
+
+async def test_an_answer_of_gemini_ends_without_a_sentinel(http: httpx.AsyncClient) -> None:
+    response = await http.post(GEMINI.replace("generate", "streamGenerate"), json=GEMINI_BODY)
+    *_, last = [json.loads(line.removeprefix("data: ")) for line in response.text.splitlines() if line]
+    assert last["candidates"] == [{"finishReason": "STOP", "index": 0}]
+    assert last["usageMetadata"]["totalTokenCount"] == 6
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [
+        ("/v1/chat/completions", {"error": {"message": "x", "type": "simulated", "code": 404}}),
+        (GEMINI, {"error": {"code": 404, "message": "x", "status": "NOT_FOUND"}}),
+        (
+            "/v1/messages",
+            {"type": "error", "error": {"type": "not_found_error", "message": "x"}, "request_id": "req_simulated_1"},
+        ),
+        ("/api/chat", {"error": "x"}),
+    ],
+)
+async def test_a_refusal_is_worded_as_the_wire_has_it(
+    simulator: ProviderSimulator, http: httpx.AsyncClient, path: str, error: object
+) -> None:
+    simulator.always("m", Status(404, message="x"))
+    assert (await http.post(path, json={"model": "m"})).json() == error
+
+
+async def test_a_quota_is_told_where_the_wire_has_its_place(
+    simulator: ProviderSimulator, http: httpx.AsyncClient
+) -> None:
+    simulator.always("m", Status(429, quota=Quota(period="day", wait_s=26.5)))
+    openai, gemini, anthropic, ollama = [
+        await http.post(path, json={"model": "m"})
+        for path in ("/v1/chat/completions", GEMINI, "/v1/messages", "/api/chat")
+    ]
+    assert openai.headers["retry-after"] == "26.5"
+    violated, delay = gemini.json()["error"]["details"]
+    assert "PerDay" in violated["violations"][0]["quotaId"]
+    assert delay["retryDelay"] == "26.5s"
+    assert anthropic.headers["anthropic-ratelimit-requests-remaining"] == "0"
+    assert not {"retry-after"} & (gemini.headers.keys() | ollama.headers.keys())
+
+
+async def test_free_calls_are_told_by_their_headers(http: httpx.AsyncClient) -> None:
+    gemini = await http.get("/models/m", headers={"x-goog-api-key": "k"})
+    anthropic = await http.get("/v1/models/m", headers={"anthropic-version": "2023-06-01"})
+    ollama = await http.get("/api/tags")
+    assert gemini.json()["name"] == "models/m"
+    assert anthropic.json()["id"] == "m"
+    assert ollama.json()["models"][0]["name"] == "simulated:latest"
 
 
 async def test_a_schema_is_answered_with_json_that_fits(http: httpx.AsyncClient) -> None:
@@ -157,7 +247,7 @@ async def test_free_calls_are_answered_and_can_be_scripted(
     "behaviour",
     [
         Answer(text="x", comments=3, then="hang"),
-        Status(429, retry_after_s=2, headers={"x": "y"}),
+        Status(429, retry_after_s=2, headers={"x": "y"}, quota=Quota(wait_s=2)),
         CutStream(after=1, how="reset"),
         Stall(comments_every_s=0.5),
         MalformedChunks(count=2),

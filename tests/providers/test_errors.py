@@ -146,6 +146,8 @@ GEMINI: Refusals = [
 ANTHROPIC: Refusals = [
     (400, {"type": "invalid_request_error", "message": "prompt is too long: 9 tokens"}, C.CONTEXT_LENGTH),
     (400, {"type": "invalid_request_error", "message": "Your credit balance is too low"}, C.BILLING),
+    (400, {"type": "invalid_request_error", "message": "You have reached your specified API usage limits."}, C.BILLING),
+    (400, {"type": "invalid_request_error", "message": "`temperature` is deprecated for this model."}, C.CONFIG),
     (400, {"type": "invalid_request_error", "message": "x"}, C.BAD_REQUEST),
     (401, {"type": "authentication_error", "message": "x"}, C.AUTH),
     (402, {"type": "billing_error", "message": "x"}, C.BILLING),
@@ -159,6 +161,26 @@ ANTHROPIC: Refusals = [
     (504, {"type": "timeout_error", "message": "x"}, C.TIMEOUT),
     (529, {"type": "overloaded_error", "message": "x"}, C.OVERLOADED),
 ]
+
+# These come as mere texts.
+OLLAMA = [
+    (400, "invalid options", C.BAD_REQUEST),
+    (400, '"llama3.2" does not support thinking', C.CONFIG),
+    (400, "the input length exceeds the context length", C.CONTEXT_LENGTH),
+    (401, "unauthorized", C.AUTH),
+    (403, "forbidden", C.AUTH),
+    (404, "model 'llama3.2' not found", C.CONFIG),
+    (429, "too many requests", C.RATE_LIMIT),
+    (500, "llama runner process has terminated", C.SERVER),
+    (502, "bad gateway", C.SERVER),
+    (503, "server busy, please try again. maximum pending requests exceeded", C.OVERLOADED),
+]
+
+
+@pytest.mark.parametrize(("status", "error", "failure"), OLLAMA)
+def test_every_refusal_that_is_a_mere_text_has_its_class(status: int, error: str, failure: FailureClass) -> None:
+    classified = from_response(status, {}, json.dumps({"error": error}).encode(), NOW)
+    assert (classified.failure, classified.status, classified.detail) == (failure, status, error)
 
 
 @pytest.mark.parametrize(("status", "error", "failure"), OPENAI + OPENROUTER + GROQ + GEMINI + ANTHROPIC)

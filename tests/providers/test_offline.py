@@ -43,16 +43,29 @@ async def test_the_same_gets_the_same() -> None:
     assert await ask(request("Hello")) == await ask(request("Hello"))
 
 
+def asking_for(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": {name: {"anyOf": [schema, {"type": "null"}]}}, "required": [name]}
+
+
 async def test_json_is_read_off_what_the_person_said_last() -> None:
-    schema: dict[str, Any] = {
-        "type": "object",
-        "properties": {"value": {"anyOf": [{"type": "number"}, {"type": "null"}]}},
-        "required": ["value"],
-    }
-    _, understood = await ask(request("eight, I think", schema))
-    _, not_understood = await ask(request("a few", schema))
-    assert json.loads(understood.text) == {"value": 8}
-    assert json.loads(not_understood.text) == {"value": None}
+    _, understood = await ask(request("eight, I think", asking_for("years", {"type": "number"})))
+    _, not_understood = await ask(request("a few", asking_for("years", {"type": "number"})))
+    assert json.loads(understood.text) == {"years": 8}
+    assert json.loads(not_understood.text) == {"years": None}
+
+
+@pytest.mark.parametrize(
+    ("said", "schema"),
+    [
+        ("eight, I think", {"type": "number"}),
+        ("yes", {"type": "boolean"}),
+        ("Berlin", {"type": "string"}),
+        ("the office", {"type": "string", "enum": ["office", "home"]}),
+    ],
+)
+async def test_an_answer_that_better_rules_found_unclear_is_not_guessed(said: str, schema: dict[str, Any]) -> None:
+    _, completion = await ask(request(said, asking_for("value", schema)))
+    assert json.loads(completion.text) == {"value": None}
 
 
 async def test_it_is_always_there() -> None:

@@ -2,9 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Literal
@@ -25,18 +24,21 @@ from tertulia.embedded.simulator import (
     Garbage,
     MalformedChunks,
     ProviderSimulator,
+    Quota,
     Raw,
     Reset,
     Stall,
     Status,
 )
 from tertulia.providers.attempt import Clocks
-from tertulia.providers.openai import DialectName, OpenAIChat, OpenAIConfig
-from tests.providers.streams import ANSWERS, DONE, FAILURES, Stream, chunk
+from tertulia.providers.endpoint import Endpoint
+from tertulia.providers.openai import DialectName, OpenAIChat
+from tests.providers.openai_streams import ANSWERS, DONE, FAILURES, chunk
+from tests.providers.recorded import Stream
 
 KEY = "sk-test-0123456789"
 PATIENT = Clocks()
-SOON = Clocks(headers=0.2, first_content=0.4, gap=0.2)
+SOON = Clocks(headers=0.1, first_content=0.2, gap=0.1)
 ASKED = "Where were you born?"
 REQUEST = CompletionRequest(
     messages=(ChatMessage(role="system", text="Be brief."), ChatMessage(role="user", text=ASKED))
@@ -51,32 +53,15 @@ Connect = Callable[..., OpenAIChat]
 
 
 @pytest.fixture
-async def simulator() -> AsyncIterator[ProviderSimulator]:
-    async with ProviderSimulator() as running:
-        yield running
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient() as client:
-        yield client
-
-
-@pytest.fixture
 def connect(simulator: ProviderSimulator, http: httpx.AsyncClient) -> Connect:
     """Make a Completer that talks to the simulator."""
 
     def chat(
         dialect: DialectName = "openai", key: str | None = KEY, clocks: Clocks = PATIENT, **fields: Any
     ) -> OpenAIChat:
-        config = OpenAIConfig(
-            base_url=f"{simulator.url}/{dialect}",
-            model="m",
-            api_key=None if key is None else SecretStr(key),
-            dialect=dialect,
-            clocks=clocks,
-        )
-        return OpenAIChat(http, replace(config, **fields))
+        secret = None if key is None else SecretStr(key)
+        endpoint = Endpoint(f"{simulator.url}/{dialect}", "m", secret, clocks, **fields)
+        return OpenAIChat(http, endpoint, dialect)
 
     return chat
 
@@ -202,6 +187,8 @@ async def test_every_recorded_stream_comes_to_the_same_over_a_socket(
         (Status(404), FailureClass.CONFIG, 404),
         (Status(302, headers={"location": "http://127.0.0.1:1/"}), FailureClass.CONFIG, 302),
         (Status(429), FailureClass.RATE_LIMIT, 429),
+        (Status(429, quota=Quota(wait_s=26)), FailureClass.RATE_LIMIT, 429),
+        (Status(429, quota=Quota(period="day", wait_s=26)), FailureClass.QUOTA, 429),
         (Status(500), FailureClass.SERVER, 500),
         (Status(503), FailureClass.OVERLOADED, 503),
         (Status(529), FailureClass.OVERLOADED, 529),
@@ -304,6 +291,7 @@ async def test_time_that_the_reader_takes_is_not_held_against_the_provider(
         (Status(429, retry_after_ms=1500), 1.5, 1.5),
         (Status(429, retry_at_s=60), 50, 60),
         (Status(429, message="Please try again in 7m12s."), 432, 432),
+        (Status(429, quota=Quota(wait_s=26)), 26, 26),
         (Status(503, headers={"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "7.5s"}), 7.5, 7.5),
         (ErrorBody(code=429, message="retry in 3s"), 3, 3),
         (ErrorEvent(code=429, message="retry in 3s"), 3, 3),
@@ -384,14 +372,14 @@ async def test_a_cancelled_call_is_closed_at_once(
 
 async def test_a_server_that_is_away_is_a_failure_to_connect(http: httpx.AsyncClient) -> None:
     async with ProviderSimulator() as gone:
-        config = OpenAIConfig(base_url=gone.url, model="m")
-    raised = await failed(OpenAIChat(http, config))
+        endpoint = Endpoint(gone.url, "m")
+    raised = await failed(OpenAIChat(http, endpoint))
     assert raised.failure is FailureClass.CONNECT
 
 
 @pytest.mark.parametrize("base_url", ["ftp://provider.example", "provider.example", "http://[::1"])
 async def test_an_address_that_is_none_is_a_matter_of_configuration(http: httpx.AsyncClient, base_url: str) -> None:
-    raised = await failed(OpenAIChat(http, OpenAIConfig(base_url=base_url, model="m")))
+    raised = await failed(OpenAIChat(http, Endpoint(base_url, "m")))
     assert raised.failure is FailureClass.CONFIG
 
 
@@ -441,7 +429,7 @@ async def test_a_probe_of_openrouter_asks_for_the_key(simulator: ProviderSimulat
     ("path", "dialect", "body", "reachable", "detail"),
     [
         ("/openai/models", "openai", b'{"data":[{"id":"m"}]}', True, ""),
-        ("/gemini/models", "gemini", b'{"data":[{"id":"models/m"}]}', True, ""),
+        ("/openai/models", "openai", b'{"data":[{"id":"models/m"}]}', True, ""),
         ("/groq/models", "groq", b'{"data":[{"id":"other"}]}', True, "the model m is not listed"),
         ("/openai/models", "openai", b'{"data":[null, 5]}', True, "the model m is not listed"),
         ("/openai/models", "openai", b"[]", True, ""),

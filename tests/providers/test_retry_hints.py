@@ -79,6 +79,26 @@ def test_bodies_say_how_long(error: dict[str, Any], seconds: float) -> None:
     assert wait(error=error) == pytest.approx(seconds, abs=1e-6)
 
 
+def daily_quota(**delay: str) -> dict[str, Any]:
+    violations = [{"quotaId": "GenerateRequestsPerMinute"}, {"quotaId": "GenerateRequestsPerDayPerProject"}]
+    return {"details": [{"@type": "QuotaFailure", "violations": violations}, delay]}
+
+
+@pytest.mark.parametrize(
+    ("now", "hours"),
+    [
+        ("2026-03-14T12:00:00+00:00", 19),
+        ("2026-03-15T06:59:00+00:00", 1 / 60),
+        ("2026-01-14T07:30:00+00:00", 0.5),
+        # In California a night in March is an hour shorter.
+        ("2026-03-08T08:00:00+00:00", 23),
+    ],
+)
+def test_a_daily_quota_begins_anew_at_midnight_in_california(now: str, hours: float) -> None:
+    hint = retry_hint({}, daily_quota(retryDelay="26s"), datetime.fromisoformat(now))
+    assert hint == timedelta(hours=hours)
+
+
 def test_the_most_precise_place_wins() -> None:
     places: list[tuple[dict[str, str], dict[str, Any]]] = [
         ({"retry-after-ms": "1000"}, {}),
@@ -128,7 +148,11 @@ ANYTHING: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.decimals() | st.text(max_size=20),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["retry_after", "retryDelay", "resets_at", "headers"]), inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["retry_after", "retryDelay", "resets_at", "headers", "violations", "quotaId"]),
+            inner,
+            max_size=3,
+        )
     ),
     max_leaves=8,
 )

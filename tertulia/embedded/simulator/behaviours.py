@@ -9,15 +9,23 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Quota(Value):
+    """A quota that is used up; each wire tells it in places of its own, if at all."""
+
+    period: Literal["minute", "day"] = "minute"
+    wait_s: float
+
+
 class Answer(Value):
     """Answer as a provider should.
 
     Attributes:
         text: What to say, a word a piece; None for what the simulator says by itself.
+        finish: Why the answer ends, in OpenAI's words or in the wire's own.
         comments: Comments sent ahead of the first piece.
         usage: Whether the tokens are reported.
         usage_after_s: Pause between the finish and what follows it.
-        done: Whether `[DONE]` ends the stream.
+        done: Whether `[DONE]` ends the stream, on the wire that has it.
         then: What becomes of the connection after the answer: kept for the next call, closed or reset in place of a
             proper end, or left hanging.
         cached_tokens: How much of the prompt is reported as read from a cache.
@@ -42,6 +50,7 @@ class Status(Value):
 
     Attributes:
         error: The error object of the body; None for the wire's usual one with `message`.
+        quota: Why it refuses, where a quota is the reason.
         retry_after_s: Sent as `retry-after`, in seconds.
         retry_after_ms: Sent as `retry-after-ms`.
         retry_at_s: Sent as `retry-after`, as the HTTP date so many seconds from then.
@@ -51,6 +60,7 @@ class Status(Value):
     code: int = Field(ge=200, le=599)
     message: str = "simulated failure"
     error: dict[str, Any] | None = None
+    quota: Quota | None = None
     headers: dict[str, str] = {}
     retry_after_s: float | None = None
     retry_after_ms: float | None = None

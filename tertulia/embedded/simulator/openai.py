@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tertulia.domain.completions import ChatMessage, CompletionRequest, Usage
+from tertulia.embedded.simulator.behaviours import Quota
 from tertulia.embedded.simulator.http import Request
 
 PRICE_PER_TOKEN_USD = 0.000001
@@ -16,15 +17,32 @@ PRICE_PER_TOKEN_USD = 0.000001
 class ChatCompletions:
     """One answer in the making."""
 
+    media_type = "text/event-stream"
+
     def __init__(self, request: Request, number: int) -> None:
         body = request.json()
         self.model = str(body.get("model", ""))
         self.streams = body.get("stream") is True
         self.asked = _asked(body)
+        self._path = request.path
         self._provider = request.path.split("/")[1]
         self._frame: dict[str, Any] = {"id": f"simulated-{number}", "created": 0, "model": self.model}
         if self._provider == "openrouter":
             self._frame["provider"] = "Simulator"
+
+    def information(self) -> dict[str, Any] | None:
+        """Tell about the key, or list no models."""
+        match self._path.rpartition("/")[2]:
+            case "key":
+                return {"data": {"label": "simulated", "limit": None, "limit_remaining": None, "usage": 0}}
+            case "models":
+                return {"object": "list", "data": []}
+            case _:
+                return None
+
+    def opening(self, _usage: Usage | None) -> bytes:
+        """Write nothing."""
+        return b""
 
     def comment(self) -> bytes:
         """Write a sign of life."""
@@ -58,9 +76,20 @@ class ChatCompletions:
         """Write what breaks the JSON: of one chunk, or of the whole where the answer is not streamed."""
         return b'data: {"choices": [{"delta": {"content": "\n\n' if self.streams else b'"'
 
-    def error(self, code: int | str, message: str) -> dict[str, Any]:
-        """Write the error object."""
-        return {"message": message, "type": "simulated", "code": code}
+    def error(self, code: int | str, message: str, quota: Quota | None = None) -> dict[str, Any]:
+        """Write the error object; the message names the quota."""
+        if quota is None:
+            return {"message": message, "type": "simulated", "code": code}
+        limit = f"{message}: the limit of requests per {quota.period}. Please try again in {quota.wait_s:g}s."
+        return {"message": limit, "type": "requests", "code": "rate_limit_exceeded"}
+
+    def envelope(self, error: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the body around an error object."""
+        return {"error": error}
+
+    def quota_headers(self, quota: Quota) -> dict[str, str]:
+        """Write how long to wait."""
+        return {"retry-after": f"{quota.wait_s:g}"}
 
     def error_event(self, code: int | str, message: str) -> bytes:
         """Write an error inside the stream."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import socket
 import struct
 from asyncio import StreamReader, StreamWriter
@@ -16,17 +17,27 @@ from pydantic import BaseModel, ValidationError
 
 from tertulia.domain.completions import CompletionRequest
 from tertulia.embedded.simulator import http
+from tertulia.embedded.simulator.anthropic import Messages
 from tertulia.embedded.simulator.behaviours import Answer, Behaviour
+from tertulia.embedded.simulator.gemini import GenerateContent
 from tertulia.embedded.simulator.http import Request
+from tertulia.embedded.simulator.ollama import ChatLines
 from tertulia.embedded.simulator.openai import ChatCompletions
 from tertulia.embedded.simulator.scripts import Exchange, Scripted, Scripts
-from tertulia.embedded.simulator.steps import Ending, Send, Step, Wait, Wire, steps
-from tertulia.providers import offline
+from tertulia.embedded.simulator.steps import Ending, Send, Step, Wait, steps
+from tertulia.embedded.simulator.wire import Wire
+from tertulia.providers.reading import read
 
 # The oldest exchanges give way, so that a benchmark can run for hours.
 MAX_LOG = 50_000
 
-_WIRES: dict[str, Callable[[Request, int], Wire]] = {"/chat/completions": ChatCompletions}
+_WIRES: dict[str, Callable[[Request, int], Wire]] = {
+    "/chat/completions": ChatCompletions,
+    "/v1/messages": Messages,
+    "/api/chat": ChatLines,
+    ":generateContent": GenerateContent,
+    ":streamGenerateContent": GenerateContent,
+}
 _NOTHING_ASKED = CompletionRequest(messages=())
 _CONTROL = "/_simulator/"
 _KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
@@ -43,10 +54,8 @@ class Script(BaseModel):
 
 def echo(request: CompletionRequest) -> str:
     """Answer without a script: JSON that fits the schema, or what the person said."""
-    if request.json_schema is not None:
-        return offline.answer(request)
     said = next((message.text for message in reversed(request.messages) if message.role == "user"), "nothing")
-    return f"You said: {said}"
+    return f"You said: {said}" if request.json_schema is None else json.dumps(read(request.json_schema, said))
 
 
 class ProviderSimulator:
@@ -180,11 +189,13 @@ class ProviderSimulator:
 
     def _plan(self, request: Request, exchange: Exchange) -> Iterator[Step]:
         wire = next((wire for path, wire in _WIRES.items() if request.path.endswith(path)), None)
-        answer = (wire or ChatCompletions)(request, exchange.number)
+        answer = (wire or _wire_of_look_up(request))(request, exchange.number)
+        if wire is not None:
+            exchange.model = answer.model
         behaviour = self._scripts.take(exchange.model or request.path, answer.asked)
         exchange.did = behaviour.kind
         if wire is None and isinstance(behaviour, Answer):
-            return iter((Wait(behaviour.headers_after_s), Send(_information(request.path))))
+            return iter((Wait(behaviour.headers_after_s), Send(_information(answer))))
         return steps(behaviour, answer, echo(answer.asked))
 
     def _control(self, request: Request) -> bytes:
@@ -253,14 +264,20 @@ def _abort(writer: StreamWriter) -> None:
     writer.transport.abort()
 
 
-def _information(path: str) -> bytes:
-    match path.rpartition("/")[2]:
-        case "key":
-            return http.whole(200, {"data": {"label": "simulated", "limit": None, "limit_remaining": None, "usage": 0}})
-        case "models":
-            return http.whole(200, {"object": "list", "data": []})
-        case _:
-            return http.whole(404, {"error": {"message": "the simulator has no such call"}})
+def _wire_of_look_up(request: Request) -> Callable[[Request, int], Wire]:
+    """Tell from the path and the headers whose free call it is."""
+    if request.path.endswith("/api/tags"):
+        return ChatLines
+    if "anthropic-version" in request.headers:
+        return Messages
+    return GenerateContent if "x-goog-api-key" in request.headers else ChatCompletions
+
+
+def _information(wire: Wire) -> bytes:
+    found = wire.information()
+    if found is None:
+        return http.whole(404, wire.envelope(wire.error(404, "the simulator has no such call")))
+    return http.whole(200, found)
 
 
 def _fingerprint(key: str) -> str | None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from enum import Enum, auto
 from itertools import islice, repeat
-from typing import Any, Protocol, assert_never
+from typing import assert_never
 
 from tertulia.domain.completions import CompletionRequest, Usage
 from tertulia.embedded.simulator import http
@@ -27,6 +27,7 @@ from tertulia.embedded.simulator.behaviours import (
     Stall,
     Status,
 )
+from tertulia.embedded.simulator.wire import Wire
 
 _PIECE = re.compile(r"\s*\S+\s*")
 _NO_HTTP = bytes(range(0x80, 0x100)) * 4 + b"\r\n\r\n"
@@ -66,30 +67,6 @@ _AFTERWARDS: Mapping[str, tuple[Step, ...]] = {
 _CUTS: Mapping[str, Step] = {"close": Ending.CLOSE, "reset": Ending.RESET, "end": Send(http.LAST_CHUNK)}
 
 
-class Wire(Protocol):
-    """One answer in the making, in a provider's format."""
-
-    model: str
-    streams: bool
-    asked: CompletionRequest
-
-    def comment(self) -> bytes: ...
-
-    def piece(self, text: str) -> bytes: ...
-
-    def finish(self, reason: str, usage: Usage | None) -> bytes: ...
-
-    def trailer(self, usage: Usage | None, *, done: bool) -> bytes: ...
-
-    def whole(self, text: str, finish: str, usage: Usage | None) -> dict[str, Any]: ...
-
-    def malformed(self) -> bytes: ...
-
-    def error(self, code: int | str, message: str) -> dict[str, Any]: ...
-
-    def error_event(self, code: int | str, message: str) -> bytes: ...
-
-
 def steps(behaviour: Behaviour, wire: Wire, text: str) -> Iterator[Step]:
     """Spell out what to do with one request.
 
@@ -100,7 +77,7 @@ def steps(behaviour: Behaviour, wire: Wire, text: str) -> Iterator[Step]:
         case Answer():
             yield from _answer(behaviour, wire, text)
         case Status():
-            yield Send(http.whole(behaviour.code, {"error": _error(behaviour, wire)}, _headers(behaviour)))
+            yield _refusal(behaviour, wire)
         case CutStream():
             yield from _begin(wire, _said(behaviour, text), behaviour.after)
             yield _CUTS[behaviour.how]
@@ -113,7 +90,7 @@ def steps(behaviour: Behaviour, wire: Wire, text: str) -> Iterator[Step]:
             yield from _begin(wire, _said(behaviour, text), behaviour.after)
             yield Send(http.chunk(wire.error_event(behaviour.code, behaviour.message)) + http.LAST_CHUNK)
         case ErrorBody() | ErrorEvent():
-            yield Send(http.whole(200, {"error": wire.error(behaviour.code, behaviour.message)}))
+            yield Send(http.whole(200, wire.envelope(wire.error(behaviour.code, behaviour.message))))
         case Raw():
             yield from _raw(behaviour)
         case Garbage():
@@ -131,6 +108,7 @@ def _answer(behaviour: Answer, wire: Wire, text: str) -> Iterator[Step]:
     usage = _usage(wire.asked, said, behaviour.cached_tokens) if behaviour.usage else None
     yield from _pause(behaviour.headers_after_s)
     yield _head(wire)
+    yield from _body(wire.opening(usage))
     yield from repeat(Send(http.chunk(wire.comment())), behaviour.comments)
     yield from _pause(behaviour.first_token_after_s)
     for part in _parts(wire, said, behaviour.finish, usage):
@@ -156,6 +134,7 @@ def _body(data: bytes) -> Iterator[Step]:
 
 def _begin(wire: Wire, text: str, pieces: int) -> Iterator[Step]:
     yield _head(wire)
+    yield from _body(wire.opening(None))
     yield from (Send(http.chunk(part), output_tokens=1) for part in islice(_parts(wire, text), pieces))
 
 
@@ -169,6 +148,7 @@ def _silence(behaviour: Stall, wire: Wire) -> Iterator[Step]:
 def _malformed(behaviour: MalformedChunks, wire: Wire, text: str) -> Iterator[Step]:
     parts = _parts(wire, _said(behaviour, text))
     yield _head(wire)
+    yield from _body(wire.opening(None))
     yield from (Send(http.chunk(part), output_tokens=1) for part in parts[: behaviour.after])
     yield from repeat(Send(http.chunk(wire.malformed())), behaviour.count)
     yield from (Send(http.chunk(part), output_tokens=1) for part in parts[behaviour.after :])
@@ -190,7 +170,7 @@ def _said(behaviour: Answer | CutStream | Stall | MalformedChunks | ErrorEvent, 
 
 
 def _head(wire: Wire) -> Send:
-    kind = "text/event-stream" if wire.streams else "application/json"
+    kind = wire.media_type if wire.streams else "application/json"
     headers = {"content-type": kind, "transfer-encoding": "chunked"}
     return Send(http.head(200, headers), input_tokens=_prompt_tokens(wire.asked))
 
@@ -223,8 +203,11 @@ def _usage(asked: CompletionRequest, said: str, cached: int) -> Usage:
     )
 
 
-def _error(behaviour: Status, wire: Wire) -> dict[str, Any]:
-    return wire.error(behaviour.code, behaviour.message) if behaviour.error is None else behaviour.error
+def _refusal(behaviour: Status, wire: Wire) -> Send:
+    usual = wire.error(behaviour.code, behaviour.message, behaviour.quota)
+    error = usual if behaviour.error is None else behaviour.error
+    quota = wire.quota_headers(behaviour.quota) if behaviour.quota else {}
+    return Send(http.whole(behaviour.code, wire.envelope(error), {**quota, **_headers(behaviour)}))
 
 
 def _headers(behaviour: Status) -> Mapping[str, str]:

@@ -1,28 +1,10 @@
 """Answers as they stand on the wire of OpenAI's chat completions, byte for byte, and what each comes to."""
 
-from dataclasses import dataclass, field
 from decimal import Decimal
 
 from tertulia.domain.completions import FinishReason, Usage
 from tertulia.domain.errors import FailureClass
-
-
-@dataclass(frozen=True)
-class Stream:
-    """A recorded body. Without a `failure` it comes to a Completion of `text`; with one, `text` was shown before."""
-
-    name: str
-    body: bytes
-    text: str = ""
-    failure: FailureClass | None = None
-    status: int | None = None
-    finish: FinishReason = FinishReason.STOP
-    usage: Usage = field(default_factory=Usage)
-    charged_usd: Decimal | None = None
-    charges: bool = False
-
-    def __str__(self) -> str:
-        return self.name
+from tests.providers.recorded import Stream
 
 
 def chunk(text: str, finish: str = "null") -> bytes:

@@ -1,0 +1,143 @@
+"""The wire of Ollama's /api/chat: newline-delimited JSON."""
+
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+
+from tertulia.domain.completions import Completion, CompletionRequest, FinishReason, TextDelta, Usage
+from tertulia.domain.health import ProbeResult
+from tertulia.providers import attempt, calls, errors
+from tertulia.providers.attempt import Stage
+from tertulia.providers.endpoint import Endpoint
+from tertulia.providers.sse import JSONEvent, JSONEventDecoder, LineDecoder
+from tertulia.providers.untrusted import count, items, mapping, string
+
+_FINISH = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
+
+
+class OllamaChat:
+    """A Completer. The client is shared and belongs to whoever opened it."""
+
+    def __init__(self, http: httpx.AsyncClient, endpoint: Endpoint) -> None:
+        self._http = http
+        self._endpoint = endpoint
+        # A server of one's own needs no key, the hosted one does.
+        self._headers = endpoint.credential("authorization", "Bearer ")
+
+    def stream(self, request: CompletionRequest) -> AsyncGenerator[TextDelta | Completion]:
+        """Ask, and yield the text as it comes; the last item is the Completion.
+
+        Raises:
+            ProviderFailure: Whatever went wrong, with its class.
+        """
+        call = self._endpoint.ask("/api/chat", self._headers, _body(request, self._endpoint.model), request)
+        return attempt.stream(self._http, call, ChatLines(), self._endpoint.clocks)
+
+    async def probe(self) -> ProbeResult:
+        """Find out whether the server is up and has the model. Never raises."""
+        call = self._endpoint.look_up("/api/tags", self._headers)
+        return await calls.probe(self._http, call, self._judge, connect_s=self._endpoint.clocks.connect)
+
+    def _judge(self, body: object) -> tuple[bool, str]:
+        installed = {_tagged(string(mapping(model).get("name"))) for model in items(mapping(body).get("models"))}
+        if _tagged(self._endpoint.model) in installed:
+            return True, ""
+        return False, f"config: the model {self._endpoint.model} is not installed"
+
+
+def _tagged(model: str) -> str:
+    return model if ":" in model else f"{model}:latest"
+
+
+def _body(request: CompletionRequest, model: str) -> dict[str, Any]:
+    options: dict[str, Any] = {"num_predict": request.max_tokens}
+    if request.temperature is not None:
+        options["temperature"] = request.temperature
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": [{"role": message.role, "content": message.text} for message in request.messages],
+        "options": options,
+        # Thoughts count against the limit of the answer, and on a machine of one's own they take their time.
+        "think": False,
+        "stream": True,
+    }
+    return body if request.json_schema is None else {**body, "format": request.json_schema}
+
+
+class ChatLines:
+    """One answer on this wire, read off its bytes."""
+
+    def __init__(self) -> None:
+        self._lines = JSONEventDecoder(LineDecoder())
+        self._texts: list[str] = []
+        self._speaking = False
+        self._calls_tools = False
+        self._done: Mapping[str, Any] | None = None
+
+    @property
+    def stage(self) -> Stage:
+        """How far the answer has come."""
+        if self._done is not None:
+            return Stage.SETTLED
+        return Stage.SPEAKING if self._speaking else Stage.SILENT
+
+    def feed(self, data: bytes) -> Iterator[str]:
+        """Take the next bytes; yield the pieces of content."""
+        return self._read_all(self._lines.feed(data))
+
+    def end(self) -> Iterator[str]:
+        """Take the end of the bytes; yield the pieces of content that it completes."""
+        return self._read_all(self._lines.end())
+
+    def completion(self) -> Completion:
+        """Return the whole answer.
+
+        Raises:
+            ProviderFailure: TRUNCATED without the last line; MALFORMED where the answer is empty.
+        """
+        if self._done is None:
+            raise attempt.truncated()
+        # An unknown reason still says that the answer has ended.
+        finish = _FINISH.get(string(self._done.get("done_reason")), FinishReason.STOP)
+        return attempt.answered(
+            Completion(
+                text="".join(self._texts),
+                finish=FinishReason.TOOL_CALLS if self._calls_tools else finish,
+                usage=_usage(self._done),
+                model=string(self._done.get("model")),
+            )
+        )
+
+    def _read_all(self, lines: Iterable[JSONEvent]) -> Iterator[str]:
+        for line in lines:
+            if line.data is not None:
+                yield from self._read(line.data)
+
+    def _read(self, line: Mapping[str, Any]) -> Iterator[str]:
+        if error := errors.error_in(line):
+            raise errors.from_event(error, datetime.now(UTC))
+        if self._done is None:
+            yield from self._read_message(mapping(line.get("message")))
+        if line.get("done") is True:
+            self._done = line
+
+    def _read_message(self, message: Mapping[str, Any]) -> Iterator[str]:
+        text = string(message.get("content"))
+        self._calls_tools = self._calls_tools or bool(message.get("tool_calls"))
+        if text or message.get("thinking") or message.get("tool_calls"):
+            self._speaking = True
+            self._texts.append(text)
+            yield text
+
+
+def _usage(done: Mapping[str, Any]) -> Usage:
+    if "eval_count" not in done:
+        return Usage()
+    return Usage(
+        # Missing where the whole prompt was cached.
+        input_uncached=count(done.get("prompt_eval_count")),
+        output_visible=count(done.get("eval_count")),
+        source="reported",
+    )
