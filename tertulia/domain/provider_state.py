@@ -98,6 +98,9 @@ class ProviderState(State):
     probe: Probe | None = None
 
 
+NOTHING_DECIDED = ProviderState()
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One attempt that has ended, as the selection sees it.
@@ -135,7 +138,7 @@ class Known:
         spent_usd: Spent and reserved today.
     """
 
-    state: ProviderState = ProviderState()
+    state: ProviderState = NOTHING_DECIDED
     samples: tuple[Sample, ...] = ()
     in_flight: int = 0
     oldest_silent_since: datetime | None = None
