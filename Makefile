@@ -44,3 +44,5 @@ lock: setup  ## Resolve the dependencies anew
 		--custom-compile-command "make lock" --extra embedded --group dev pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" pyproject.toml -o deploy/requirements.txt
+	echo "litellm==1.110.2" | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" - -o benchmarks/litellm-requirements.txt

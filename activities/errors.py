@@ -1,6 +1,7 @@
 """How the product's errors cross Temporal, in both directions, and which of them are worth a retry."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import activity, exceptions
@@ -11,11 +12,12 @@ from temporalio.worker import (
     Interceptor,
 )
 
-from tertulia.domain import routing
+from tertulia.domain import gates, routing
 from tertulia.domain.errors import (
     DefinitionInvalid,
     FailureClass,
     InvalidInput,
+    NotAdmitted,
     NotFound,
     ProviderFailure,
     Refused,
@@ -27,6 +29,8 @@ from tertulia.domain.errors import (
     TurnInProgress,
     Unavailable,
 )
+from tertulia.domain.ids import ProviderName
+from tertulia.domain.retries import Ledger
 
 # Those that carry nothing but their message.
 _PLAIN: Mapping[str | None, type[Refused]] = {
@@ -34,33 +38,49 @@ _PLAIN: Mapping[str | None, type[Refused]] = {
 }
 
 
-def to_application_error(error: TertuliaError) -> ApplicationError:
-    """Encode an error so that Temporal knows whether to retry it and a client can tell what it was."""
+def to_application_error(error: TertuliaError, made: Ledger | None = None, *, final: bool = False) -> ApplicationError:
+    """Encode an error so that Temporal knows whether to retry it and a client can tell what it was.
+
+    Args:
+        made: What the attempts of the call came to, where a provider was called.
+        final: Whether it is not to be retried, whatever it is.
+    """
+    return ApplicationError(
+        str(error),
+        *_details(error),
+        *([made] if made else []),
+        type=error.code,
+        non_retryable=final or not _is_worth_a_retry(error),
+        next_retry_delay=_retry_after(error),
+        category=ApplicationErrorCategory.UNSPECIFIED
+        if isinstance(error, Unavailable)
+        else ApplicationErrorCategory.BENIGN,
+    )
+
+
+def _is_worth_a_retry(error: TertuliaError) -> bool:
     match error:
         case ProviderFailure():
-            return ApplicationError(
-                str(error),
-                error.failure,
-                error.detail,
-                type=error.code,
-                non_retryable=not routing.try_again_here(error),
-                next_retry_delay=error.retry_after,
-                category=ApplicationErrorCategory.BENIGN,
-            )
-        case Unavailable():
-            return ApplicationError(str(error), error.part, error.problem, type=error.code)
+            return routing.try_again_here(error)
         case _:
-            return ApplicationError(
-                str(error),
-                *_details(error),
-                type=error.code,
-                non_retryable=True,
-                category=ApplicationErrorCategory.BENIGN,
-            )
+            return isinstance(error, Unavailable)
+
+
+def _retry_after(error: TertuliaError) -> timedelta | None:
+    if isinstance(error, ProviderFailure) and error.retry_after is not None:
+        # Not before the gate that the failure has closed is open again, even if that waits the longest.
+        return gates.wait(error.retry_after, 1)
+    return None
 
 
 def _details(error: TertuliaError) -> tuple[Any, ...]:
     match error:
+        case ProviderFailure():
+            return (error.failure, error.detail)
+        case NotAdmitted():
+            return (error.provider, error.reason, error.retry_at)
+        case Unavailable():
+            return (error.part, error.problem)
         case TransitionRefused():
             return (list(error.allowed),)
         case NotFound():
@@ -85,7 +105,7 @@ def from_application_error(error: ApplicationError) -> TertuliaError | None:
         case DefinitionInvalid.code:
             return DefinitionInvalid(error.details[0])
         case Unavailable.code:
-            return Unavailable(*error.details)
+            return Unavailable(error.details[0], error.details[1])
         case code:
             plain = _PLAIN.get(code)
             return plain(error.message) if plain else None
@@ -94,11 +114,36 @@ def from_application_error(error: ApplicationError) -> TertuliaError | None:
 def failure_of(error: BaseException | None) -> tuple[FailureClass, str]:
     """Read the class of failure and the provider's words from the cause of a failed activity.
 
-    A cause that is not a provider's failure (a heartbeat that stopped, a time limit of Temporal's) is a timeout.
+    A cause that is not a provider's failure is a lost worker, a time limit of Temporal's, or a fault of ours.
     """
     if isinstance(error, ApplicationError) and error.type == ProviderFailure.code:
         return FailureClass(error.details[0]), str(error.details[1])
-    return FailureClass.TIMEOUT, type(error).__name__
+    if is_lost_worker(error):
+        return FailureClass.LOST, "the worker fell silent"
+    if isinstance(error, exceptions.TimeoutError):
+        return FailureClass.TIMEOUT, "no end in time"
+    return FailureClass.INTERNAL, (isinstance(error, ApplicationError) and error.type) or type(error).__name__
+
+
+def refusal_of(error: BaseException | None) -> NotAdmitted | None:
+    """Read why nothing was sent from the cause of a failed activity; None where something was."""
+    if not isinstance(error, ApplicationError) or error.type != NotAdmitted.code:
+        return None
+    provider, reason, retry_at = error.details[:3]
+    return NotAdmitted(
+        ProviderName(provider), reason, retry_at=None if retry_at is None else datetime.fromisoformat(retry_at)
+    )
+
+
+def made_by(error: BaseException | None) -> Ledger:
+    """Read what the attempts of a failed call came to; of one whose worker died, what its heartbeats have told."""
+    match error:
+        case ApplicationError(details=[*_, dict() as made]):
+            return Ledger.model_validate(made)
+        case exceptions.TimeoutError(last_heartbeat_details=[dict() as made, *_]):
+            return Ledger.model_validate(made)
+        case _:
+            return Ledger()
 
 
 def is_unavailable(error: BaseException | None) -> bool:

@@ -1,21 +1,26 @@
-"""One attempt at one provider: ask, stream, and leave evidence of it."""
+"""One attempt at one provider within a turn: put the question together, show the answer while it is written."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol, Self
 
 from temporalio import activity
 
+from activities.errors import to_application_error
 from tertulia.domain import prompts
-from tertulia.domain.completions import Completion, CompletionRequest, TextDelta
+from tertulia.domain.attempts import Made
+from tertulia.domain.completions import Completion, CompletionRequest, Usage
 from tertulia.domain.conversation import Payload
-from tertulia.domain.errors import FailureClass, ProviderFailure, Unavailable
+from tertulia.domain.costs import Cost
+from tertulia.domain.errors import FailureClass, NotAdmitted, ProviderFailure, Unavailable
 from tertulia.domain.events import Ask, Purpose
-from tertulia.domain.ids import DefinitionHash, ProviderName, SessionId
-from tertulia.domain.turns import AttemptKey, AttemptOutcome, Delta
-from tertulia.ports import Attempts, Completer, Deltas, PinnedDefinitions, Transcripts
+from tertulia.domain.ids import DEFAULT_TENANT, DefinitionHash, ProviderName, SessionId
+from tertulia.domain.retries import Ledger
+from tertulia.domain.turns import AttemptKey, Delta
+from tertulia.ports import Deltas, PinnedDefinitions, Transcripts
 
 # A cancellation reaches the call with a heartbeat, so this bounds how long a cancelled call goes on.
 HEARTBEAT_S = 1.0
@@ -23,9 +28,8 @@ HEARTBEAT_S = 1.0
 FLUSH_S = 0.05
 # An answer stands in history several times, and a payload is bounded there at 2 MB.
 MAX_ANSWER_CHARS = 64_000
-_STOPPED = ProviderFailure(FailureClass.CANCELLED, "stopped before it ended")
-# Attempts at one provider never reach this, so attempts at a later one always have a higher number.
-_ATTEMPTS_PER_PROVIDER = 100
+# Attempts of one call never reach this, so attempts of a later one always have a higher number.
+_ATTEMPTS_PER_CALL = 100
 
 
 class ProviderCall(Payload):
@@ -33,139 +37,99 @@ class ProviderCall(Payload):
 
     Attributes:
         ask_number: Which question of the turn, from 1.
-        position: The provider's place in the order in which they are asked, from 0.
+        position: Which call of the turn, from 0.
+        is_retry: Whether an attempt has failed in this turn before.
     """
 
     session_id: SessionId
+    tenant: str = DEFAULT_TENANT
     turn: int
     ask_number: int
     position: int
+    is_retry: bool = False
     provider: ProviderName
     ask: Ask
     definition_hash: DefinitionHash
 
 
 class ProviderAnswer(Payload):
-    """What a provider wrote."""
+    """What a provider wrote.
+
+    Attributes:
+        input_tokens: Of the question, as the provider counts them; 0 where it doesn't say.
+        made: What the attempts of the call came to.
+    """
 
     text: str
     model: str
+    input_tokens: int = 0
+    made: Ledger = Ledger()
 
 
-def _clock() -> float:
-    return asyncio.get_running_loop().time()
+class Attempting(Protocol):
+    """Makes attempts: admission, call and settlement. Implemented by the provider service."""
 
-
-@dataclass
-class _Progress:
-    """How far an attempt has come, by the event loop's clock, seconds."""
-
-    started: float = field(default_factory=_clock)
-    first_text: float | None = None
-
-    def text_arrived(self) -> None:
-        if self.first_text is None:
-            self.first_text = _clock()
-
-    def outcome(self, failure: ProviderFailure | None, completion: Completion | None) -> AttemptOutcome:
-        return AttemptOutcome(
-            failure=failure.failure if failure else None,
-            status=failure.status if failure else None,
-            detail=failure.detail if failure else "",
-            latency_ms=(_clock() - self.started) * 1000,
-            ttft_ms=None if self.first_text is None else (self.first_text - self.started) * 1000,
-            **({} if completion is None else _reported(completion)),
-        )
-
-
-def _reported(completion: Completion) -> dict[str, object]:
-    return {
-        "model": completion.model,
-        "request_id": completion.request_id,
-        "usage": completion.usage,
-        "cost_usd": completion.charged_usd,
-    }
-
-
-def _bounded(completion: Completion) -> Completion:
-    if len(completion.text) > MAX_ANSWER_CHARS:
-        raise ProviderFailure(FailureClass.TRUNCATED, f"the answer is longer than {MAX_ANSWER_CHARS} characters")
-    return completion
+    async def attempt(self, key: AttemptKey, request: CompletionRequest, *, on_text: Callable[[str], None]) -> Made: ...
 
 
 class ProviderCalls:
     """Asks providers."""
 
     def __init__(
-        self,
-        completers: Mapping[ProviderName, Completer],
-        transcripts: Transcripts,
-        definitions: PinnedDefinitions,
-        attempts: Attempts,
-        deltas: Deltas,
-        now: Callable[[], datetime],
+        self, providers: Attempting, transcripts: Transcripts, definitions: PinnedDefinitions, deltas: Deltas
     ) -> None:
-        self._completers = completers
+        self._providers = providers
         self._transcripts = transcripts
         self._definitions = definitions
-        self._attempts = attempts
         self._deltas = deltas
-        self._now = now
 
     @activity.defn
     async def call_provider(self, call: ProviderCall) -> ProviderAnswer:
-        """Make one attempt.
+        """Make one attempt. Its heartbeats tell the next one what became of those before it.
 
         Raises:
-            ProviderFailure: The attempt failed; its class says what may be tried next.
+            ApplicationError: There is no answer. It encodes the ProviderFailure, NotAdmitted or Unavailable, together
+                with what the attempts of this call came to.
         """
-        key = AttemptKey(
-            session_id=call.session_id,
-            turn=call.turn,
-            ask=call.ask_number,
-            provider=call.provider,
-            attempt=activity.info().attempt,
-        )
-        async with _heartbeats():
-            return await self._attempt(call, key)
-
-    async def _attempt(self, call: ProviderCall, key: AttemptKey) -> ProviderAnswer:
-        request, _ = await asyncio.gather(self._request(call), self._attempts.start(key, self._now()))
-        progress = _Progress()
-        async with self._show(call, key.attempt) as show:
-            try:
-                completion = await self._complete(call.provider, request, progress, show)
-            except (ProviderFailure, asyncio.CancelledError) as error:
-                failure = error if isinstance(error, ProviderFailure) else _STOPPED
-                await self._finish(key, progress.outcome(failure, None))
-                raise
-        await self._finish(key, progress.outcome(None, completion))
-        return ProviderAnswer(text=completion.text, model=completion.model)
-
-    async def _finish(self, key: AttemptKey, outcome: AttemptOutcome) -> None:
+        before = _Before.read()
+        made = before.made
         try:
-            await self._attempts.finish(key, outcome, self._now())
-        except Unavailable:
-            # What has been paid for is not thrown away for want of its evidence; the row stays without an end.
-            activity.logger.warning("the end of an attempt could not be recorded")
+            async with _heartbeats(before):
+                completion = await self._attempt(call)
+        except ProviderFailure as failure:
+            made += Ledger(attempts=1, failed=1, wasted_usd=_at_most(failure))
+            _Before(made, failure.failure, failure.detail).tell()
+            raise to_application_error(failure, made) from failure
+        except NotAdmitted as refusal:
+            if before.failure:
+                # It has no further attempt, so the failure that this one was to mend stands.
+                unmended = ProviderFailure(before.failure, before.detail)
+                raise to_application_error(unmended, made, final=True) from refusal
+            raise to_application_error(refusal, made) from refusal
+        except Unavailable as error:
+            raise to_application_error(error, made) from error
+        except asyncio.CancelledError:
+            if _is_stopped_by_the_worker():
+                raise to_application_error(Unavailable("the worker", "it stops"), made) from None
+            raise
+        return ProviderAnswer(
+            text=completion.text,
+            model=completion.model,
+            input_tokens=_input_tokens(completion.usage),
+            made=made + Ledger(attempts=1),
+        )
+
+    async def _attempt(self, call: ProviderCall) -> Completion:
+        request = await self._request(call)
+        key = _key(call)
+        async with self._show(call, key.attempt) as show:
+            made = await self._providers.attempt(key, request, on_text=show)
+        return _bounded(made)
 
     async def _request(self, call: ProviderCall) -> CompletionRequest:
         definition = await self._definitions.pinned(call.definition_hash)
         window = await self._transcripts.window(call.session_id, up_to_turn=call.turn, limit=definition.window)
         return prompts.completion_request(definition, call.ask, window)
-
-    async def _complete(
-        self, provider: ProviderName, request: CompletionRequest, progress: _Progress, show: Callable[[str], None]
-    ) -> Completion:
-        async with aclosing(self._completers[provider].stream(request)) as answer:
-            async for item in answer:
-                match item:
-                    case TextDelta():
-                        progress.text_arrived()
-                        show(item.text)
-                    case Completion():
-                        return _bounded(item)
-        raise ProviderFailure(FailureClass.TRUNCATED, "the answer ended without a completion")
 
     @asynccontextmanager
     async def _show(self, call: ProviderCall, attempt: int) -> AsyncIterator[Callable[[str], None]]:
@@ -173,7 +137,7 @@ class ProviderCalls:
         if call.ask.purpose is not Purpose.REPLY:
             yield lambda _text: None
             return
-        number = call.position * _ATTEMPTS_PER_PROVIDER + attempt
+        number = call.position * _ATTEMPTS_PER_CALL + attempt
         shown = _Show(self._deltas, call.session_id, call.turn, number)
         flushing = asyncio.create_task(shown.flush_until_finished())
         try:
@@ -181,6 +145,67 @@ class ProviderCalls:
         finally:
             shown.finish()
             await flushing
+
+
+def _key(call: ProviderCall) -> AttemptKey:
+    info = activity.info()
+    return AttemptKey(
+        attempt_id=f"{info.workflow_run_id}/{info.activity_id}/{info.attempt}",
+        session_id=call.session_id,
+        turn=call.turn,
+        ask=call.ask_number,
+        provider=call.provider,
+        attempt=info.attempt,
+        is_retry=call.is_retry or info.attempt > 1,
+        tenant=call.tenant,
+    )
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What became of the attempts before this one at the same call.
+
+    Attributes:
+        failure: Of the last one; None where there was none.
+    """
+
+    made: Ledger
+    failure: FailureClass | None = None
+    detail: str = ""
+
+    @classmethod
+    def read(cls) -> Self:
+        match activity.info().heartbeat_details:
+            case [dict() as made, failure, str() as detail]:
+                return cls(Ledger.model_validate(made), failure and FailureClass(failure), detail)
+            case _:
+                return cls(Ledger())
+
+    def tell(self) -> None:
+        activity.heartbeat(self.made, self.failure, self.detail)
+
+
+def _is_stopped_by_the_worker() -> bool:
+    """Tell whether a worker that stops has cancelled the call, and not whoever asked for it."""
+    details = activity.cancellation_details()
+    return details is not None and details.worker_shutdown and not details.cancel_requested
+
+
+def _at_most(failure: ProviderFailure) -> Decimal:
+    known = failure.cost and failure.cost.at_most
+    return known or Decimal(0)
+
+
+def _input_tokens(usage: Usage) -> int:
+    return usage.input_uncached + usage.input_cached + usage.input_cache_write
+
+
+def _bounded(made: Made) -> Completion:
+    if len(made.completion.text) > MAX_ANSWER_CHARS:
+        failure = ProviderFailure(FailureClass.TRUNCATED, f"the answer is longer than {MAX_ANSWER_CHARS} characters")
+        failure.cost = Cost(made.outcome.cost_usd, made.outcome.cost_at_most_usd, made.outcome.cost_source)
+        raise failure
+    return made.completion
 
 
 class _Show:
@@ -229,11 +254,11 @@ class _Show:
 
 
 @asynccontextmanager
-async def _heartbeats() -> AsyncIterator[None]:
+async def _heartbeats(before: _Before) -> AsyncIterator[None]:
     async def beat() -> None:
         while True:
+            before.tell()
             await asyncio.sleep(HEARTBEAT_S)
-            activity.heartbeat()
 
     beating = asyncio.create_task(beat())
     try:

@@ -1,35 +1,65 @@
-"""Free probes of the providers, and what they found, stored for the selection."""
+"""Free probes of the providers, and what is thought of each of them since."""
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Sequence
+from typing import Protocol
 
 from temporalio import activity
 
-from tertulia.domain.health import ProviderHealth, after_probe
+from tertulia.domain.conversation import Payload
+from tertulia.domain.errors import NotFound
+from tertulia.domain.health import ProbeResult, ProviderStatus
 from tertulia.domain.ids import ProviderName
-from tertulia.ports import Completer, HealthRecords
+from tertulia.domain.provider_reports import Configured, StatusReport
+
+
+class ProviderCheck(Payload):
+    """What a free probe has found, and how the provider is rated by that and by the calls of late."""
+
+    provider: ProviderName
+    status: ProviderStatus
+    reachable: bool
+    latency_ms: float
+    detail: str = ""
+
+
+class Probing(Protocol):
+    """Probes providers and rates them. Implemented by the provider service."""
+
+    def configured(self) -> Sequence[Configured]: ...
+
+    async def check_provider(self, name: ProviderName) -> ProbeResult: ...
+
+    async def get_provider_status(self) -> StatusReport: ...
 
 
 class HealthChecks:
     """Probes providers without spending a token."""
 
-    def __init__(
-        self, completers: Mapping[ProviderName, Completer], health: HealthRecords, now: Callable[[], datetime]
-    ) -> None:
-        self._completers = completers
-        self._health = health
-        self._now = now
+    def __init__(self, providers: Probing) -> None:
+        self._providers = providers
 
     @activity.defn
     async def list_providers(self) -> list[ProviderName]:
         """Name the providers that can be probed."""
-        return sorted(self._completers)
+        configs = [configured.config for configured in self._providers.configured()]
+        return sorted(config.provider for config in configs if config.enabled and config.unusable is None)
 
     @activity.defn
-    async def check_provider(self, provider: ProviderName) -> ProviderHealth:
-        """Probe one provider and store what follows."""
-        probe = await self._completers[provider].probe()
-        known = await self._health.read()
-        health = after_probe(known.get(provider), provider, probe, self._now())
-        await self._health.record(health)
-        return health
+    async def check_provider(self, provider: ProviderName) -> ProviderCheck:
+        """Probe one provider; what follows from it is stored.
+
+        Raises:
+            NotFound: It has been removed meanwhile.
+        """
+        probe = await self._providers.check_provider(provider)
+        report = await self._providers.get_provider_status()
+        status = next((each.health.status for each in report.providers if each.config.provider == provider), None)
+        if status is None:
+            raise NotFound("provider", provider)
+        return ProviderCheck(
+            provider=provider,
+            status=status,
+            reachable=probe.reachable,
+            latency_ms=probe.latency_ms,
+            detail=probe.detail,
+        )

@@ -1,17 +1,17 @@
 """The writes of a session: opening it, and the beginning and the end of each turn. Local activities, all idempotent."""
 
-import asyncio
-from collections.abc import Sequence
+from datetime import timedelta
+from typing import Protocol
 
 from pydantic import AwareDatetime
 from temporalio import activity
 
-from tertulia.domain import routing
 from tertulia.domain.conversation import OpenSession, Payload, Reply
 from tertulia.domain.definition import Definition
 from tertulia.domain.ids import DefinitionName, MessageId, SessionId
-from tertulia.domain.turns import BeginTurn, EndTurn, NewSession, TurnBegun
-from tertulia.ports import Definitions, HealthRecords, Turns
+from tertulia.domain.routing import Demand
+from tertulia.domain.turns import BeginTurn, EndTurn, NewSession, Ranking, RankTurn, TurnBegun, WaitTurn
+from tertulia.ports import Definitions, Turns
 
 
 class Opening(Payload):
@@ -25,20 +25,32 @@ class Recall(Payload):
     message_id: MessageId
 
 
+class RankingProviders(Protocol):
+    """Orders the providers. Implemented by the provider service."""
+
+    def rank(self, demand: Demand) -> Ranking:
+        """Rank by what this worker knows, without asking storage."""
+        ...
+
+    async def rank_afresh(self, demand: Demand) -> Ranking:
+        """Rank by what storage knows now."""
+        ...
+
+
 class TurnActivities:
-    """Stores sessions and turns."""
+    """Stores sessions and turns.
+
+    Args:
+        patience: How long a turn may wait for a provider, counted from its beginning.
+    """
 
     def __init__(
-        self,
-        turns: Turns,
-        definitions: Definitions,
-        health: HealthRecords,
-        providers: Sequence[routing.ConfiguredProvider],
+        self, turns: Turns, definitions: Definitions, providers: RankingProviders, patience: timedelta
     ) -> None:
         self._turns = turns
         self._definitions = definitions
-        self._health = health
         self._providers = providers
+        self._patience = patience
 
     @activity.defn
     async def open_session(self, opening: Opening) -> Definition:
@@ -60,8 +72,19 @@ class TurnActivities:
     @activity.defn
     async def begin_turn(self, turn: BeginTurn) -> TurnBegun:
         """Store what the person wrote, and say in which order to ask the providers."""
-        answered, health = await asyncio.gather(self._turns.begin(turn), self._health.read())
-        return TurnBegun(ranking=routing.rank(self._providers, health), answered=dict(answered))
+        answered = await self._turns.begin(turn)
+        ranking = self._with_patience(self._providers.rank(_demand(turn)))
+        return TurnBegun(ranking=ranking, answered=dict(answered))
+
+    @activity.defn
+    async def rank_providers(self, turn: RankTurn) -> Ranking:
+        """Order the providers anew, after what has happened in the turn."""
+        return self._with_patience(await self._providers.rank_afresh(_demand(turn)))
+
+    @activity.defn
+    async def wait_turn(self, wait: WaitTurn) -> None:
+        """Store that a turn waits for a provider, and tell those who follow it."""
+        await self._turns.wait(wait)
 
     @activity.defn
     async def end_turn(self, turn: EndTurn) -> None:
@@ -72,3 +95,18 @@ class TurnActivities:
     async def recall_turn(self, recall: Recall) -> Reply | None:
         """Find the outcome of a message that was answered too long ago to be remembered by the session."""
         return await self._turns.outcome(recall.session_id, recall.message_id)
+
+    def _with_patience(self, ranking: Ranking) -> Ranking:
+        return ranking.model_copy(update={"patience_s": self._patience.total_seconds()})
+
+
+def _demand(turn: BeginTurn | RankTurn) -> Demand:
+    warm = turn.wanted.warm
+    if warm is None:
+        return Demand(input_tokens=turn.wanted.input_tokens)
+    return Demand(
+        input_tokens=turn.wanted.input_tokens,
+        warm=warm.provider,
+        warm_tokens=warm.input_tokens,
+        warm_age_s=(turn.at - warm.at).total_seconds(),
+    )

@@ -10,10 +10,12 @@ from temporalio.worker import Worker
 
 from benchmarks.floor import Floor, echo
 from starter.sessions import TemporalSessions
-from tertulia.config import Provider, Settings, load_settings
+from tertulia.composition import provider_service
+from tertulia.config import Settings, load_settings
 from tertulia.domain.completions import Completion, CompletionRequest, FinishReason, TextDelta
 from tertulia.domain.health import ProbeResult
 from tertulia.domain.ids import ProviderName
+from tertulia.domain.providers import ProviderConfig
 from tertulia.embedded.postgres import EmbeddedPostgres
 from tertulia.embedded.temporal import EmbeddedTemporal
 from tertulia.ports import Completer
@@ -70,11 +72,12 @@ async def running_engine(
         client = await connect(temporal.address)
         async with (
             open_pool(postgres.dsn) as pool,
-            build_worker(client, pool, completers, settings, task_queue=ENGINE_QUEUE),
+            provider_service(settings, pool, lambda config: completers[config.provider]) as providers,
+            build_worker(client, pool, providers, settings, task_queue=ENGINE_QUEUE),
             Worker(client, task_queue=FLOOR_QUEUE, workflows=[Floor], activities=[echo]),
         ):
             yield Engine(client, pool, TemporalSessions(client, task_queue=ENGINE_QUEUE), settings)
 
 
-def _provider(name: ProviderName) -> Provider:
-    return Provider(name=name, dialect="openai", base_url="", model=name, api_key=None)
+def _provider(name: ProviderName) -> ProviderConfig:
+    return ProviderConfig(name=name, model=name)

@@ -11,6 +11,7 @@ import httpx
 from benchmarks.engine import Engine
 from tertulia.domain.conversation import IncomingMessage, OpenSession
 from tertulia.domain.ids import MessageId, SessionId
+from tertulia.domain.turns import Delta
 from tertulia.storage.deltas import PostgresDeltas
 
 FIRST_TOKEN_S = 0.2
@@ -54,6 +55,7 @@ async def _through(engine: Engine, deltas: PostgresDeltas, session_id: SessionId
     )
     first = await anext(deltas.follow(session_id, message_id))
     seen = (time.perf_counter() - started) * 1000
+    assert isinstance(first, Delta)
     assert first.text
     await sending
     return seen

@@ -1,7 +1,8 @@
 """A client of the HTTP API for the command line."""
 
+import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,10 +10,20 @@ import httpx
 from httpx_sse import EventSource, ServerSentEvent
 from pydantic import TypeAdapter
 
+from tertulia.api.provider_views import (
+    DecisionView,
+    ProbeView,
+    ProviderHistory,
+    ProviderList,
+    ProviderMetricsList,
+    ProviderStatusList,
+    ProviderView,
+)
 from tertulia.api.views import Messages, Problem, Receipt, SessionDetail, SessionList, SessionSummary, TurnReply
 from tertulia.domain.conversation import Message, Opened
-from tertulia.domain.errors import TertuliaError, Unavailable
-from tertulia.domain.ids import MessageId, SessionId
+from tertulia.domain.errors import InvalidInput, TertuliaError, Unavailable
+from tertulia.domain.ids import MessageId, ProviderName, SessionId
+from tertulia.domain.providers import PROVIDER_NAME_PATTERN
 from tertulia.domain.turns import TurnRecord
 
 # Longer than the API lets a request wait for its reply, and than its pings are apart.
@@ -33,7 +44,10 @@ class ApiRefusal(TertuliaError):
 
 
 class ApiClient:
-    """Calls the API. Every method raises ApiRefusal where it refuses, and Unavailable where nothing answers."""
+    """Calls the API. Every method raises ApiRefusal where it refuses, and Unavailable where nothing answers.
+
+    Those that name a provider raise InvalidInput where that can't be a name.
+    """
 
     def __init__(self, http: httpx.Client) -> None:
         self._http = http
@@ -49,7 +63,7 @@ class ApiClient:
 
     def sessions(self, *, limit: int, **where: str | None) -> Iterator[SessionSummary]:
         """Read up to `limit` sessions, newest first, page by page."""
-        query: dict[str, Any] = {name: value for name, value in where.items() if value is not None}
+        query = _given(where)
         while limit > 0:
             page_size = min(limit, 200)
             answer = self._call("GET", "/v1/sessions", params={**query, "limit": page_size})
@@ -101,6 +115,53 @@ class ApiClient:
         with self._opened("GET", path, params={"format": file_format}) as answer:
             yield from answer.iter_bytes()
 
+    def providers(self) -> Sequence[ProviderView]:
+        """Read the configurations of all providers, in the order of preference."""
+        return ProviderList.model_validate_json(self._call("GET", "/v1/providers").content).providers
+
+    def add_provider(self, fields: Mapping[str, Any]) -> ProviderView:
+        """Add a provider; `fields` are the call's body."""
+        return ProviderView.model_validate_json(self._call("POST", "/v1/providers", json=fields).content)
+
+    def update_provider(self, name: ProviderName, patch: Mapping[str, Any]) -> ProviderView:
+        """Change a provider; None puts a field back to its default."""
+        answer = self._call("PATCH", _provider(name), json=patch)
+        return ProviderView.model_validate_json(answer.content)
+
+    def remove_provider(self, name: ProviderName) -> None:
+        """Remove a provider."""
+        self._call("DELETE", _provider(name))
+
+    def provider_status(self) -> ProviderStatusList:
+        """Read how all providers are."""
+        return ProviderStatusList.model_validate_json(self._call("GET", "/v1/providers/status").content)
+
+    def provider_metrics(self, **window: str | None) -> ProviderMetricsList:
+        """Read what came of the attempts of a window."""
+        answer = self._call("GET", "/v1/providers/metrics", params=_given(window))
+        return ProviderMetricsList.model_validate_json(answer.content)
+
+    def provider_history(self, name: ProviderName, limit: int) -> ProviderHistory:
+        """Read what was decided about a provider, newest first."""
+        answer = self._call("GET", f"{_provider(name)}/history", params={"limit": limit})
+        return ProviderHistory.model_validate_json(answer.content)
+
+    def start_maintenance(self, name: ProviderName, note: str | None) -> None:
+        """Take a provider out of service."""
+        self._call("PUT", f"{_provider(name)}/maintenance", json=_given({"note": note}))
+
+    def end_maintenance(self, name: ProviderName) -> None:
+        """Put a provider back in service."""
+        self._call("DELETE", f"{_provider(name)}/maintenance")
+
+    def check_provider(self, name: ProviderName) -> ProbeView:
+        """Probe a provider now."""
+        return ProbeView.model_validate_json(self._call("POST", f"{_provider(name)}/check").content)
+
+    def provider_decision(self, question: Mapping[str, Any]) -> DecisionView:
+        """Read who would be asked now."""
+        return DecisionView.model_validate_json(self._call("GET", "/v1/providers/decision", params=question).content)
+
     def readiness(self) -> Mapping[str, str]:
         """Read which parts the API can reach."""
         try:
@@ -145,6 +206,17 @@ def open_api(url: str) -> Iterator[ApiClient]:
     local = httpx.URL(url).host in _LOOPBACK
     with httpx.Client(base_url=url, timeout=_TIMEOUT, trust_env=not local) as http:
         yield ApiClient(http)
+
+
+def _provider(name: ProviderName) -> str:
+    # Whatever else was typed could lead to another call.
+    if not re.fullmatch(PROVIDER_NAME_PATTERN, name):
+        raise InvalidInput("begins with a-z and has up to 32 characters of a-z 0-9 _ -", field="a provider's name")
+    return f"/v1/providers/{name}"
+
+
+def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _error_in(answer: httpx.Response) -> TertuliaError:

@@ -17,7 +17,7 @@ from tertulia.api.views import TurnReply
 from tertulia.domain.conversation import Message, NextAction, Role, TurnStatus
 from tertulia.domain.errors import Unavailable
 from tertulia.domain.ids import MessageId, SessionId
-from tertulia.domain.turns import Delta
+from tertulia.domain.turns import Delta, TurnWaits
 
 # A restart of the API takes a few seconds; the message goes out again under its id, so it counts once.
 _PAUSES_SECONDS = (0.5, 1, 2, 4, 8, 16)
@@ -190,6 +190,9 @@ def _follow(api: ApiClient, on: Screen, session_id: SessionId, text: str, messag
                 case "turn.superseded":
                     so_far = ""
                     partial.show(so_far)
+                case "turn.waiting":
+                    resumes_at = TurnWaits.model_validate_json(event.data).resumes_at.astimezone()
+                    on.note(f"(no provider can be asked now; going on at {resumes_at:%H:%M:%S})")
                 case "turn.completed" | "turn.failed":
                     return TurnReply.model_validate_json(event.data)
                 case _:

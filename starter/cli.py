@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 import structlog
 import typer
 
-from starter import session_commands
+from starter import definition_commands, provider_commands, session_commands
 from starter.api_client import open_api
 from starter.chat import chat as talk
 from starter.chat import screen
@@ -39,6 +39,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(session_commands.commands, name="sessions")
+app.add_typer(definition_commands.commands, name="definitions")
+app.add_typer(provider_commands.commands, name="providers")
 
 
 @app.command()

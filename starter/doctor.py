@@ -20,16 +20,16 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from starter.api_client import open_api
-from tertulia.config import Provider, Settings, load_settings
+from tertulia.config import Settings, load_settings
 from tertulia.domain.errors import DefinitionInvalid, InvalidInput, TertuliaError
 from tertulia.domain.ids import SEARCH_ATTRIBUTES, TASK_QUEUE
-from tertulia.ports import Completer
+from tertulia.domain.providers import ProviderConfig
+from tertulia.providers.completers import make_completer
 from tertulia.storage.definition_files import DefinitionFiles
 from tertulia.storage.migrations import MIGRATIONS
 from tertulia.storage.pool import connect as connect_to_postgres
 from tertulia.temporal import connect as connect_to_temporal
 from tertulia.temporal import search_attributes
-from worker import completers
 
 _PATIENCE = timedelta(seconds=10)
 _OLDEST_PYTHON = (3, 11)
@@ -216,17 +216,14 @@ def _is_installed(distribution: str) -> bool:
 
 async def _providers(settings: Settings) -> Sequence[Finding]:
     async with httpx.AsyncClient() as http:
-        usable = completers(settings, http)
-        return await asyncio.gather(
-            *(_provider(provider, usable.get(provider.name)) for provider in settings.providers)
-        )
+        return await asyncio.gather(*(_provider(config, http) for config in settings.providers))
 
 
-async def _provider(provider: Provider, completer: Completer | None) -> Finding:
-    what = f"provider {provider.name}"
-    if completer is None:
-        return _note(what, f"passed over: {provider.unusable}")
-    probe = await completer.probe()
+async def _provider(config: ProviderConfig, http: httpx.AsyncClient) -> Finding:
+    what = f"provider {config.name}"
+    if config.unusable is not None:
+        return _note(what, f"passed over: {config.unusable}")
+    probe = await make_completer(config, http).probe()
     if not probe.reachable:
         return _problem(what, probe.detail, "check its key and its address; the others are asked instead")
     return _ok(what, f"answers in {probe.latency_ms:.0f} ms")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from tertulia.domain.ids import SessionId
+from tertulia.domain.ids import ProviderName, SessionId
 
 ApiUrl = Annotated[
     str, typer.Option("--url", envvar="TERTULIA_URL", help="Where the API listens.", rich_help_panel="Connection")
@@ -12,3 +12,4 @@ ApiUrl = Annotated[
 API_URL = "http://127.0.0.1:8080"
 AsJson = Annotated[bool, typer.Option("--json", help="For machines: one JSON document a line.")]
 SessionArgument = Annotated[SessionId, typer.Argument(metavar="SESSION", help="The session's id.")]
+ProviderArgument = Annotated[ProviderName, typer.Argument(metavar="NAME", help="The provider's name.")]

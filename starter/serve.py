@@ -9,10 +9,10 @@ from starter.http_server import listen, serve_app
 from starter.sessions import TemporalSessions
 from tertulia.api.app import create_app
 from tertulia.api.ports import ApiPorts
+from tertulia.composition import open_provider_service
 from tertulia.config import Settings
 from tertulia.storage.definition_files import DefinitionFiles
 from tertulia.storage.deltas import PostgresDeltas
-from tertulia.storage.health import PostgresHealthRecords
 from tertulia.storage.migrations import migrate
 from tertulia.storage.pool import Pool, open_pool
 from tertulia.storage.sessions import PostgresSessionRecords
@@ -34,7 +34,11 @@ async def serve(settings: Settings, *, ready: asyncio.Event | None = None) -> No
     dsn = settings.require_database_url()
     listener = listen(settings.host, settings.port)
     await migrate(dsn)
-    async with open_pool(dsn) as pool, PostgresDeltas(pool, dsn) as deltas:
+    async with (
+        open_pool(dsn) as pool,
+        PostgresDeltas(pool, dsn) as deltas,
+        open_provider_service(settings, pool) as providers,
+    ):
         client = await connect(settings.temporal_address, settings.temporal_namespace)
         ports = ApiPorts(
             sessions=TemporalSessions(client, turns_per_run=settings.turns_per_run),
@@ -42,7 +46,7 @@ async def serve(settings: Settings, *, ready: asyncio.Event | None = None) -> No
             transcripts=PostgresTranscripts(pool),
             deltas=deltas,
             definitions=DefinitionFiles(settings.definitions_dir),
-            health=PostgresHealthRecords(pool),
+            providers=providers,
             parts=_parts(pool, client),
         )
         await serve_app(create_app(ports), listener, ready=ready)

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from starter.api_client import open_api
 from starter.options import API_URL, ApiUrl, AsJson, SessionArgument
+from starter.tables import console, print_table
 from tertulia.api.ids import new_id
 from tertulia.api.views import ExportFormat, SessionDetail, SessionSummary
 from tertulia.domain.conversation import Message, SessionStatus
@@ -19,9 +19,6 @@ from tertulia.domain.ids import MessageId
 from tertulia.domain.turns import AttemptRecord, TurnRecord
 
 commands = typer.Typer(no_args_is_help=True, help="List, read and close sessions; send to them.")
-
-# Without a terminal nothing is cut off.
-_PIPED_WIDTH = 400
 
 
 @commands.command("list")
@@ -45,7 +42,7 @@ def list_sessions(
             for session in found:
                 typer.echo(session.model_dump_json())
         else:
-            _console().print(_table(list(found)))
+            _print_table(list(found))
 
 
 @commands.command()
@@ -66,7 +63,7 @@ def show(
         for line in (*messages, *turns):
             typer.echo(line.model_dump_json())
     else:
-        _print_session(_console(), detail, messages, {turn.turn: turn for turn in turns})
+        _print_session(console(), detail, messages, {turn.turn: turn for turn in turns})
 
 
 @commands.command()
@@ -114,32 +111,38 @@ def export(
             file.writelines(pieces)
 
 
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
-
-
-def _table(sessions: list[SessionSummary]) -> Table:
-    table = Table("session", "state", "status", "turns", "definition", "channel", "user", "last change", box=None)
-    for each in sessions:
-        changed = f"{each.updated_at:%Y-%m-%d %H:%M:%S}"
-        cells = (each.session_id, each.state, each.status, str(each.turn), each.definition, each.channel, each.user_id)
-        table.add_row(*map(Text, cells), changed)
-    return table
+def _print_table(sessions: list[SessionSummary]) -> None:
+    print_table(
+        ("session", "state", "status", "turns", "definition", "channel", "user", "last change"),
+        (
+            (
+                s.session_id,
+                s.state,
+                s.status,
+                s.turn,
+                s.definition,
+                s.channel,
+                s.user_id,
+                f"{s.updated_at:%Y-%m-%d %H:%M:%S}",
+            )
+            for s in sessions
+        ),
+    )
 
 
 def _print_session(
-    console: Console, detail: SessionDetail, messages: tuple[Message, ...], turns: dict[int, TurnRecord]
+    on: Console, detail: SessionDetail, messages: tuple[Message, ...], turns: dict[int, TurnRecord]
 ) -> None:
-    console.print(Text(f"{detail.session_id} · {detail.definition} · {detail.state} · {detail.status}", style="bold"))
-    console.print(Text(f"user {detail.user_id} · channel {detail.channel} · {detail.turn} turns"))
+    on.print(Text(f"{detail.session_id} · {detail.definition} · {detail.state} · {detail.status}", style="bold"))
+    on.print(Text(f"user {detail.user_id} · channel {detail.channel} · {detail.turn} turns"))
     for slot, value in detail.slots.items():
-        console.print(Text(f"  {slot}: {value}"))
+        on.print(Text(f"  {slot}: {value}"))
     for position, message in enumerate(messages):
-        console.print(Text(f"[{message.created_at:%Y-%m-%d %H:%M:%S}] {message.role}: {message.text}"))
+        on.print(Text(f"[{message.created_at:%Y-%m-%d %H:%M:%S}] {message.role}: {message.text}"))
         ends_turn = position + 1 == len(messages) or messages[position + 1].turn != message.turn
         if ends_turn and message.turn in turns:
             for line in evidence(turns[message.turn]):
-                console.print(Text(f"    {line}", style="dim"))
+                on.print(Text(f"    {line}", style="dim"))
 
 
 def evidence(turn: TurnRecord) -> list[str]:

@@ -1,54 +1,39 @@
 """Settings: one frozen model, read from the environment (and `.env`) in composition roots only."""
 
+import base64
 import os
 from collections.abc import Mapping
-from enum import StrEnum
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from tertulia.domain.errors import InvalidInput
 from tertulia.domain.ids import MAX_TURNS_PER_RUN, TURNS_PER_RUN, ProviderName
+from tertulia.domain.known_providers import KNOWN, KnownProvider
+from tertulia.domain.providers import PROVIDER_NAME_PATTERN, LoadBalanceStrategy, ProviderConfig, ProviderKind
 
 OFFLINE = ProviderName("offline")
 
-
-class LoadBalanceStrategy(StrEnum):
-    ROUND_ROBIN = "round_robin"
-    LEAST_LOAD = "least_load"
-    FASTEST_RESPONSE = "fastest_response"
-    COST_OPTIMIZED = "cost_optimized"
+_SEALING_KEY_BYTES = 32
 
 
 def _lower(text: object) -> object:
     return text.strip().lower() if isinstance(text, str) else text
 
 
-Name = Annotated[str, BeforeValidator(_lower), Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+def _sealing_keys(keys: SecretStr) -> SecretStr:
+    for key in keys.get_secret_value().split(","):
+        if len(base64.b64decode(key.strip())) != _SEALING_KEY_BYTES:
+            raise ValueError("must be made with `openssl rand -base64 32`; several of them with commas in between")
+    return keys
 
 
-Dialect = Literal["openai", "openrouter", "groq", "gemini", "anthropic", "ollama", "offline"]
-
-
-class Provider(BaseModel):
-    """How to reach one provider.
-
-    Attributes:
-        dialect: Which wire it speaks, with which peculiarities.
-        api_key: None where the server needs none.
-        unusable: Why it can't be asked (no key, say); None where it can.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    name: ProviderName
-    dialect: Dialect
-    base_url: str
-    model: str
-    api_key: SecretStr | None
-    unusable: str | None = None
+Name = Annotated[str, BeforeValidator(_lower), Field(pattern=PROVIDER_NAME_PATTERN)]
+SealingKeys = Annotated[SecretStr, AfterValidator(_sealing_keys)]
 
 
 class Settings(BaseModel):
@@ -57,7 +42,12 @@ class Settings(BaseModel):
     Attributes:
         enable_provider_system: Where false, only the primary provider is asked.
         provider_timeout: Longest time for one attempt at a provider, seconds.
-        provider_retry_attempts: Attempts at one provider, the first included, before the next one is asked.
+        provider_retry_attempts: Further attempts at one provider after the first one, before the next one is asked.
+        provider_patience: How long a turn may wait for a provider to open again where none is open, seconds.
+        tenant_daily_budget_usd: What a tenant without a budget of its own may spend a day; None: no bound.
+        allow_private_providers: Whether providers that are added at runtime may lie in a private network.
+        secret_key: Seals the keys of providers that are added at runtime; without it none can be stored. Several, with
+            commas in between, open what each has sealed; the first one seals.
         database_url: PostgreSQL to use; without it `tertulia up` starts its own.
         temporal_address: host:port of the Temporal server; without it `tertulia up` starts its own.
         providers: In the order of preference; a name that was given twice counts once.
@@ -70,11 +60,18 @@ class Settings(BaseModel):
     secondary_provider: Name = Field("gemini", alias="SECONDARY_PROVIDER")
     fallback_provider: Name = Field("groq", alias="FALLBACK_PROVIDER")
     provider_timeout: float = Field(30, alias="PROVIDER_TIMEOUT", gt=0, le=600)
-    provider_retry_attempts: int = Field(3, alias="PROVIDER_RETRY_ATTEMPTS", ge=1, le=10)
+    provider_retry_attempts: int = Field(3, alias="PROVIDER_RETRY_ATTEMPTS", ge=0, le=10)
     provider_load_balance: LoadBalanceStrategy = Field(LoadBalanceStrategy.ROUND_ROBIN, alias="PROVIDER_LOAD_BALANCE")
     provider_check_seconds: int = Field(60, alias="PROVIDER_CHECK_SECONDS", ge=5)
+    provider_patience: float = Field(120, alias="PROVIDER_PATIENCE", ge=0, le=86_400)
+    tenant_daily_budget_usd: Annotated[Decimal, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        None, alias="TENANT_DAILY_BUDGET_USD"
+    )
+    allow_private_providers: bool = Field(default=False, alias="TERTULIA_ALLOW_PRIVATE_PROVIDERS")
+    secret_key: SealingKeys | None = Field(None, alias="TERTULIA_SECRET_KEY", exclude=True, repr=False)
 
-    database_url: str | None = Field(None, alias="DATABASE_URL")
+    # Left out when the settings are shown, for it may hold a password.
+    database_url: str | None = Field(None, alias="DATABASE_URL", repr=False)
     temporal_address: str | None = Field(None, alias="TEMPORAL_ADDRESS")
     temporal_namespace: str | None = Field(None, alias="TEMPORAL_NAMESPACE")
 
@@ -87,7 +84,7 @@ class Settings(BaseModel):
     )
     turns_per_run: int = Field(TURNS_PER_RUN, alias="TERTULIA_TURNS_PER_RUN", ge=1, le=MAX_TURNS_PER_RUN)
 
-    providers: tuple[Provider, ...] = ()
+    providers: tuple[ProviderConfig, ...] = ()
 
     def require_database_url(self) -> str:
         """Return the database's URL.
@@ -100,13 +97,28 @@ class Settings(BaseModel):
         return self.database_url
 
 
-_KNOWN: Mapping[str, tuple[Dialect, str, str]] = {
-    "openrouter": ("openrouter", "https://openrouter.ai/api/v1", "openrouter/auto"),
-    "gemini": ("gemini", "https://generativelanguage.googleapis.com/v1beta", "gemini-flash-latest"),
-    "groq": ("groq", "https://api.groq.com/openai/v1", "openai/gpt-oss-120b"),
-    "anthropic": ("anthropic", "https://api.anthropic.com", "claude-haiku-4-5"),
-    "ollama": ("ollama", "http://localhost:11434", "llama3.2"),
+# How the variables of one provider end, by the field that each sets.
+_ENDINGS: Mapping[str, str] = {
+    "kind": "KIND",
+    "base_url": "BASE_URL",
+    "model": "MODEL",
+    "api_key": "API_KEY",
+    "timeout_s": "TIMEOUT",
+    "priority": "PRIORITY",
+    "weight": "WEIGHT",
+    "max_concurrent": "MAX_CONCURRENT",
+    "context_window": "CONTEXT_WINDOW",
+    "input_price": "INPUT_PRICE",
+    "output_price": "OUTPUT_PRICE",
+    "daily_budget_usd": "DAILY_BUDGET_USD",
 }
+
+# Rules of ours need no sparing.
+_CONCURRENT: Mapping[str, int] = {ProviderKind.OFFLINE: 1000}
+_KINDS: Mapping[str, ProviderKind] = {kind.value: kind for kind in ProviderKind}
+
+# An OpenAI-compatible server can be anywhere, and often has but one model.
+_UNKNOWN = KnownProvider("", "default")
 
 
 def load_settings(environ: Mapping[str, str] | None = None, *, dotenv: Path = Path(".env")) -> Settings:
@@ -117,53 +129,86 @@ def load_settings(environ: Mapping[str, str] | None = None, *, dotenv: Path = Pa
     """
     given = {**dotenv_values(dotenv), **(os.environ if environ is None else environ)}
     values = {name: value for name, value in given.items() if value}
-    problems: list[str] = []
-    settings = Settings()
-    try:
-        settings = Settings.model_validate(values)
-    except ValidationError as error:
-        problems += [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False)]
+    settings, problems = _settings(values)
     providers, provider_problems = _providers(settings, values)
-    problems += provider_problems
-    if problems:
-        raise InvalidInput("\n".join(problems))
+    if problems or provider_problems:
+        raise InvalidInput("\n".join([*problems, *provider_problems]))
     return settings.model_copy(update={"providers": providers})
 
 
-def _providers(settings: Settings, values: Mapping[str, str]) -> tuple[tuple[Provider, ...], list[str]]:
-    names = dict.fromkeys((settings.primary_provider, settings.secondary_provider, settings.fallback_provider))
-    wanted = list(names) if settings.enable_provider_system else [settings.primary_provider]
-    found: list[Provider] = []
+def _settings(values: Mapping[str, str]) -> tuple[Settings, list[str]]:
+    """Read what does not belong to a single provider, as far as it can be used, and what is wrong with the rest."""
+    try:
+        return Settings.model_validate(values), []
+    except ValidationError as error:
+        wrong = {str(e["loc"][0]): e["msg"] for e in error.errors(include_input=False)}
+    usable = {name: value for name, value in values.items() if name not in wrong}
+    return Settings.model_validate(usable), [f"{name}: {problem}" for name, problem in wrong.items()]
+
+
+def _providers(settings: Settings, values: Mapping[str, str]) -> tuple[tuple[ProviderConfig, ...], list[str]]:
+    names = (settings.primary_provider, settings.secondary_provider, settings.fallback_provider)
+    wanted = dict.fromkeys(names if settings.enable_provider_system else names[:1])
+    found: list[ProviderConfig] = []
     problems: list[str] = []
     for name in wanted:
-        if name == OFFLINE:
-            found.append(_offline())
-        elif name in _KNOWN or f"{_variable(name)}_BASE_URL" in values:
-            found.append(_provider(name, values))
+        of_all = {
+            "timeout_s": settings.provider_timeout,
+            "max_retries": settings.provider_retry_attempts,
+            "priority": 1 + names.index(name),
+        }
+        try:
+            config = ProviderConfig.model_validate({**of_all, **_fields(name, values)})
+        except ValidationError as error:
+            problems += [f"{_variable(name)}_{_ENDINGS[str(e['loc'][0])]}: {e['msg']}" for e in error.errors()]
         else:
-            problems.append(f"{_variable(name)}_BASE_URL: needed, because {name!r} is not a provider known by name")
-    if all(provider.unusable for provider in found):
+            problems += _address_problems(config)
+            found.append(config)
+    if all(config.unusable for config in found):
         found.append(_offline())
     return tuple(found), problems
 
 
-def _provider(name: str, values: Mapping[str, str]) -> Provider:
-    dialect, base_url, model = _KNOWN.get(name, ("openai", "", "default"))
-    variable = _variable(name)
-    key = values.get(f"{variable}_API_KEY")
-    keyless = dialect == "ollama" or f"{variable}_BASE_URL" in values
-    return Provider(
-        name=ProviderName(name),
-        dialect=dialect,
-        base_url=values.get(f"{variable}_BASE_URL", base_url).rstrip("/"),
-        model=values.get(f"{variable}_MODEL", model),
-        api_key=SecretStr(key) if key else None,
-        unusable=None if key or keyless else f"no key ({variable}_API_KEY is not set)",
-    )
+def _fields(name: str, values: Mapping[str, str]) -> dict[str, Any]:
+    """Read what is said of one provider; what is not said is what its kind has by default."""
+    variables = {field: f"{_variable(name)}_{ending}" for field, ending in _ENDINGS.items()}
+    given = {field: values[variable] for field, variable in variables.items() if variable in values}
+    kind = given.get("kind", name if name in _KINDS else ProviderKind.OPENAI).strip().lower()
+    known = KNOWN.get(_KINDS.get(kind, ProviderKind.OPENAI), _UNKNOWN)
+    model = given.get("model", known.model)
+    usable = not known.needs_key or "base_url" in given or "api_key" in given
+    return {
+        "name": name,
+        "max_concurrent": _CONCURRENT.get(kind, 10),
+        "context_window": known.context_window if model == known.model else None,
+        "unusable": None if usable else f"no key ({variables['api_key']} is not set)",
+        **given,
+        "kind": kind,
+        "base_url": given.get("base_url", known.base_url).rstrip("/"),
+        "model": model,
+    }
 
 
-def _offline() -> Provider:
-    return Provider(name=OFFLINE, dialect="offline", base_url="", model="offline", api_key=None)
+def _address_problems(config: ProviderConfig) -> list[str]:
+    variable = f"{_variable(config.name)}_BASE_URL"
+    if config.kind is ProviderKind.OFFLINE:
+        return []
+    if not config.base_url:
+        return [f"{variable}: needed, because {config.name!r} is not a provider known by name"]
+    try:
+        address = urlsplit(config.base_url)
+    except ValueError:
+        return [f"{variable}: is not an address (https://host/path)"]
+    if address.scheme not in {"http", "https"} or not address.hostname:
+        return [f"{variable}: is not an address (https://host/path)"]
+    if address.username is not None or address.password is not None:
+        return [f"{variable}: must hold no name or password; the key goes into {_variable(config.name)}_API_KEY"]
+    return []
+
+
+def _offline() -> ProviderConfig:
+    # Behind whatever is added later.
+    return ProviderConfig.model_validate({**_fields(OFFLINE, {}), "priority": 100})
 
 
 def _variable(name: str) -> str:

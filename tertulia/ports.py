@@ -1,9 +1,22 @@
 """What the product needs from the outside, as Protocols. Adapters implement them, composition roots connect them."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from decimal import Decimal
 from typing import Protocol
 
+from tertulia.domain.applications import (
+    Application,
+    ApplicationFilter,
+    ApplicationId,
+    ApplicationPage,
+    CandidatePage,
+    Numbered,
+    Step,
+)
+from tertulia.domain.attempts import Admission, LostAttempt, Refusal
 from tertulia.domain.completions import Completion, CompletionRequest, TextDelta
 from tertulia.domain.conversation import (
     Close,
@@ -16,10 +29,15 @@ from tertulia.domain.conversation import (
     TransitionTo,
 )
 from tertulia.domain.definition import Definition
-from tertulia.domain.health import ProbeResult, ProviderHealth
-from tertulia.domain.ids import DefinitionHash, DefinitionName, MessageId, ProviderName, SessionId
+from tertulia.domain.health import ProbeResult
+from tertulia.domain.ids import DefinitionHash, DefinitionName, MessageId, ProviderName, SessionId, TenantId
+from tertulia.domain.jobs import Job, JobFilter, JobId, JobPage, Question
+from tertulia.domain.profiles import Profile
+from tertulia.domain.provider_reports import Metrics, StateChange, TenantBudget
+from tertulia.domain.provider_state import Known, ProviderState
+from tertulia.domain.providers import ProviderConfig
+from tertulia.domain.resumes import Resume, ResumeFile, ResumeText, StoredResume
 from tertulia.domain.turns import (
-    AttemptKey,
     AttemptOutcome,
     BeginTurn,
     Delta,
@@ -29,6 +47,8 @@ from tertulia.domain.turns import (
     SessionFilter,
     SessionRecord,
     TurnRecord,
+    TurnWaits,
+    WaitTurn,
 )
 
 
@@ -57,6 +77,10 @@ class Turns(Protocol):
         """Store the person's messages; return the first outcome of those that an earlier turn has answered."""
         ...
 
+    async def wait(self, wait: WaitTurn) -> None:
+        """Store until when a running turn waits for a provider."""
+        ...
+
     async def end(self, turn: EndTurn) -> None: ...
 
     async def outcome(self, session_id: SessionId, message_id: MessageId) -> Reply | None:
@@ -65,11 +89,81 @@ class Turns(Protocol):
 
 
 class Attempts(Protocol):
-    """The ledger of attempts: a row is written before anything is sent."""
+    """The ledger of attempts, with the slots and the budgets that bound them. Each is one statement."""
 
-    async def start(self, key: AttemptKey, at: datetime) -> None: ...
+    async def admit(self, admission: Admission) -> int | Refusal:
+        """Take a slot and the money and write the attempt down, or nothing of it. Idempotent by the attempt's id."""
+        ...
 
-    async def finish(self, key: AttemptKey, outcome: AttemptOutcome, at: datetime) -> None: ...
+    async def settle(self, attempt_id: str, outcome: AttemptOutcome, at: datetime) -> None:
+        """Write down how an admitted attempt ended, give back its slot, and count what it has cost."""
+        ...
+
+    async def renew(self, attempt_ids: Collection[str], expires_at: datetime, *, silent: Collection[str] = ()) -> None:
+        """Keep the slots of attempts under way; `silent` are those of them that have had no text yet."""
+        ...
+
+    async def sweep(self, at: datetime) -> Sequence[LostAttempt]:
+        """End the attempts that nobody has renewed as lost; each is returned once, to one caller."""
+        ...
+
+
+class Budgets(Protocol):
+    """What tenants may spend a day. Attempts are held to it where they are admitted."""
+
+    async def read(self, tenant: TenantId, at: datetime) -> TenantBudget | None: ...
+
+    async def store(self, tenant: TenantId, daily_usd: Decimal) -> None: ...
+
+    async def remove(self, tenant: TenantId) -> None: ...
+
+
+class ProviderConfigs(Protocol):
+    """Configurations given at runtime; they go over those of the environment."""
+
+    async def read(self) -> Mapping[ProviderName, ProviderConfig | None]:
+        """Return them by name; None for a provider that was removed."""
+        ...
+
+    async def store(self, config: ProviderConfig, *, at: datetime) -> None:
+        """Store a configuration in the place of any before it; wakes all workers.
+
+        Raises:
+            InvalidInput: It has a key, and there is nothing to seal it with.
+        """
+        ...
+
+    async def remove(self, provider: ProviderName, *, at: datetime) -> None: ...
+
+
+class ProviderStates(Protocol):
+    """What is known of the providers, shared by all workers."""
+
+    async def read(self, since: datetime, at: datetime) -> Mapping[ProviderName, Known]:
+        """Return all that is known, with samples that ended at `since` or later; a provider may be missing."""
+        ...
+
+    async def change(
+        self, provider: ProviderName, change: Callable[[ProviderState], ProviderState], *, at: datetime, reason: str
+    ) -> ProviderState:
+        """Change a provider's state under its lock; wakes all workers where that makes a difference."""
+        ...
+
+    def news(self) -> AbstractAsyncContextManager[asyncio.Event]:
+        """Give an event that is set whenever a state or a configuration may have changed, in any process."""
+        ...
+
+
+class ProviderMetrics(Protocol):
+    """What the ledger tells of the providers, and what was decided about them."""
+
+    async def metrics(self, since: datetime, until: datetime) -> Mapping[ProviderName, Metrics]:
+        """Return the metrics of attempts that ended in `since <= t < until`; a provider never asked may be missing."""
+        ...
+
+    async def history(self, provider: ProviderName, limit: int) -> Sequence[StateChange]:
+        """Return the last changes that let calls through or keep them away, newest first."""
+        ...
 
 
 class Transcripts(Protocol):
@@ -107,8 +201,11 @@ class Deltas(Protocol):
 
     async def append(self, session_id: SessionId, delta: Delta) -> None: ...
 
-    def follow(self, session_id: SessionId, message_id: MessageId) -> AsyncIterator[Delta]:
-        """Yield the pieces of the turn that answers a message, from its beginning, until that turn has ended."""
+    def follow(self, session_id: SessionId, message_id: MessageId) -> AsyncIterator[Delta | TurnWaits]:
+        """Yield the pieces of the turn that answers a message, from its beginning, until that turn has ended.
+
+        Where the turn has to wait for a provider, it is told once for each wait.
+        """
         ...
 
 
@@ -136,14 +233,6 @@ class PinnedDefinitions(Protocol):
             NotFound: No session ever did.
         """
         ...
-
-
-class HealthRecords(Protocol):
-    """Stored health of the providers, shared by all workers."""
-
-    async def read(self) -> Mapping[ProviderName, ProviderHealth]: ...
-
-    async def record(self, health: ProviderHealth) -> None: ...
 
 
 class Sessions(Protocol):
@@ -180,3 +269,125 @@ class Sessions(Protocol):
         ...
 
     async def close(self, session_id: SessionId, close: Close) -> None: ...
+
+
+class Jobs(Protocol):
+    """Jobs with their questions, each tenant's by themselves.
+
+    Reads and changes raise NotFound for what is not there.
+    """
+
+    async def create(self, tenant: TenantId, job: Job) -> Job:
+        """Store a job; return the one that is stored already where there is one of this id."""
+        ...
+
+    async def get(self, tenant: TenantId, job_id: JobId) -> Job: ...
+
+    async def find(self, tenant: TenantId, where: JobFilter, *, cursor: str | None = None, limit: int = 50) -> JobPage:
+        """List jobs, newest first.
+
+        Raises:
+            InvalidInput: The cursor is not one of ours.
+        """
+        ...
+
+    async def change(self, tenant: TenantId, job_id: JobId, change: Callable[[Job], Job]) -> Job:
+        """Change a job while nobody else does; whatever the change raises leaves it as it was."""
+        ...
+
+
+class Applications(Protocol):
+    """Applications with their timelines, each tenant's by themselves.
+
+    Reads and changes raise NotFound for what is not there.
+    """
+
+    async def open(self, tenant: TenantId, begun: Step) -> Application:
+        """Store a new application; return the one that is stored where it is, or the person has an undecided one."""
+        ...
+
+    async def get(self, tenant: TenantId, application_id: ApplicationId) -> Application: ...
+
+    async def of_session(self, session_id: SessionId) -> tuple[TenantId, Application] | None:
+        """Return the application that a chat fills in, and whose it is; None where it fills in none."""
+        ...
+
+    async def find(
+        self, tenant: TenantId, where: ApplicationFilter, *, cursor: str | None = None, limit: int = 50
+    ) -> ApplicationPage:
+        """List applications, newest first.
+
+        Raises:
+            InvalidInput: The cursor is not one of ours.
+        """
+        ...
+
+    async def change(
+        self, tenant: TenantId, application_id: ApplicationId, change: Callable[[Application], Step]
+    ) -> Application:
+        """Take a step while nobody else does, and tell it on the timeline; what the change raises changes nothing."""
+        ...
+
+    async def timeline(
+        self, tenant: TenantId, application_id: ApplicationId, *, after: int = 0, limit: int = 100
+    ) -> Sequence[Numbered]:
+        """Return at most `limit` entries with `seq > after`, oldest first."""
+        ...
+
+    async def candidates(
+        self, tenant: TenantId, job_id: JobId, *, cursor: str | None = None, limit: int = 50
+    ) -> CandidatePage:
+        """List who has applied for a job, best score first.
+
+        Raises:
+            InvalidInput: The cursor is not one of ours.
+        """
+        ...
+
+
+class Candidates(Protocol):
+    """What is kept of people over all their applications, each tenant's by themselves."""
+
+    async def profile(self, tenant: TenantId, user_id: str) -> Profile:
+        """Read what is known of a person; an empty profile where that is nothing."""
+        ...
+
+    async def change(self, tenant: TenantId, user_id: str, change: Callable[[Profile], Profile]) -> Profile: ...
+
+    async def store_resume(self, tenant: TenantId, user_id: str, file: ResumeFile, found: Resume, at: datetime) -> None:
+        """Store a résumé in the place of the one before."""
+        ...
+
+    async def resume(self, tenant: TenantId, user_id: str) -> StoredResume | None: ...
+
+    async def resume_file(self, tenant: TenantId, user_id: str) -> ResumeFile | None: ...
+
+    async def remove_resume(self, tenant: TenantId, user_id: str) -> None: ...
+
+    async def erase(self, tenant: TenantId, user_id: str) -> None:
+        """Erase a person's applications, profile and résumé."""
+        ...
+
+
+class ResumeReader(Protocol):
+    """Gets the text out of files that nobody can vouch for."""
+
+    async def read(self, content: bytes) -> ResumeText:
+        """Find out what kind of file it is, and what it says.
+
+        Raises:
+            InvalidInput: It is too large, of no kind that is read here, locked, damaged, or without any text.
+        """
+        ...
+
+
+class QuestionSuggester(Protocol):
+    """Suggests questions for a job."""
+
+    async def suggest(self, job: Job) -> Sequence[Question]:
+        """Suggest questions that the job does not have yet.
+
+        Raises:
+            Unavailable: Nothing can be suggested at the moment.
+        """
+        ...

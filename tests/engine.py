@@ -4,23 +4,26 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
-import httpx
 from pydantic import SecretStr
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Worker
 
 from starter.sessions import TemporalSessions
-from tertulia.config import Provider, Settings
+from tertulia.composition import open_provider_service
+from tertulia.config import Settings
 from tertulia.domain.conversation import IncomingMessage, Message, Opened, OpenSession, Reply
-from tertulia.domain.ids import ProviderName, SessionId, workflow_id
+from tertulia.domain.ids import SessionId, workflow_id
+from tertulia.domain.providers import ProviderConfig
 from tertulia.domain.turns import TurnRecord
 from tertulia.embedded.simulator import ProviderSimulator
+from tertulia.provider_service.service import ProviderService
 from tertulia.storage.pool import Pool, Row, open_pool
 from tertulia.storage.transcripts import PostgresTranscripts
-from worker import build_worker, completers
+from worker import build_worker
 
 DEFINITIONS = Path(__file__).parents[1] / "definitions"
 
@@ -34,7 +37,7 @@ class Engine:
     sessions: TemporalSessions
     settings: Settings
     task_queue: str
-    http: httpx.AsyncClient
+    providers: ProviderService
 
     @property
     def transcripts(self) -> PostgresTranscripts:
@@ -47,13 +50,7 @@ class Engine:
 
     def worker(self) -> Worker:
         """One more worker."""
-        return build_worker(
-            self.client,
-            self.pool,
-            completers(self.settings, self.http),
-            self.settings,
-            task_queue=self.task_queue,
-        )
+        return build_worker(self.client, self.pool, self.providers, self.settings, task_queue=self.task_queue)
 
     def with_turns_per_run(self, turns: int) -> TemporalSessions:
         return TemporalSessions(self.client, task_queue=self.task_queue, turns_per_run=turns)
@@ -82,6 +79,14 @@ class Chat:
     async def say(self, text: str, message_id: str | None = None) -> Reply:
         return await self.engine.sessions.send(self.id, IncomingMessage(text=text, message_id=message_id))
 
+    async def waits(self) -> datetime:
+        """Wait until the running turn waits for a provider; return until when it does."""
+        while True:
+            running = (await self.engine.sessions.view(self.id)).running
+            if running and running.waiting_until:
+                return running.waiting_until
+            await asyncio.sleep(0.02)
+
     async def transcript(self) -> Sequence[Message]:
         return await self.engine.transcripts.messages(self.id, limit=1000)
 
@@ -96,7 +101,7 @@ async def running_engine(
     client: Client,
     database: str,
     task_queue: str,
-    providers: Sequence[Provider],
+    providers: Sequence[ProviderConfig],
     definitions: Path = DEFINITIONS,
     **settings: object,
 ) -> AsyncIterator[Engine]:
@@ -104,22 +109,16 @@ async def running_engine(
     given = Settings().model_copy(
         update={"database_url": database, "definitions_dir": definitions, "providers": tuple(providers), **settings}
     )
-    async with open_pool(database) as pool, httpx.AsyncClient() as http:
+    async with open_pool(database) as pool, open_provider_service(given, pool) as service:
         sessions = TemporalSessions(client, task_queue=task_queue)
-        engine = Engine(client, pool, sessions, given, task_queue, http)
+        engine = Engine(client, pool, sessions, given, task_queue, service)
         async with engine.worker():
             yield engine
 
 
-def simulated(simulator: ProviderSimulator, name: str) -> Provider:
+def simulated(simulator: ProviderSimulator, name: str) -> ProviderConfig:
     """A provider whose model of the same name the simulator plays."""
-    return Provider(
-        name=ProviderName(name),
-        dialect="openai",
-        base_url=simulator.url,
-        model=name,
-        api_key=SecretStr("test-key"),
-    )
+    return ProviderConfig(name=name, base_url=simulator.url, model=name, api_key=SecretStr("test-key"))
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
@@ -26,7 +26,6 @@ from tertulia.domain.conversation import (
 )
 from tertulia.domain.definition import Definition
 from tertulia.domain.errors import InvalidInput, NotFound, SessionClosed, TransitionRefused
-from tertulia.domain.health import ProviderHealth
 from tertulia.domain.ids import DefinitionHash, DefinitionName, MessageId, ProviderName, SessionId
 from tertulia.domain.turns import (
     AttemptKey,
@@ -39,6 +38,7 @@ from tertulia.domain.turns import (
     SessionFilter,
     SessionRecord,
     TurnRecord,
+    TurnWaits,
 )
 
 NOON = datetime(2026, 3, 14, 12, tzinfo=UTC)
@@ -115,9 +115,9 @@ class ScriptedDeltas:
     """Streams what a test puts in, when it puts it in, and raises errors that it puts in; `end` ends the stream."""
 
     def __init__(self) -> None:
-        self._pieces: asyncio.Queue[Delta | Exception | None] = asyncio.Queue()
+        self._pieces: asyncio.Queue[Delta | TurnWaits | Exception | None] = asyncio.Queue()
 
-    def put(self, piece: Delta | Exception) -> None:
+    def put(self, piece: Delta | TurnWaits | Exception) -> None:
         self._pieces.put_nowait(piece)
 
     async def drained(self) -> None:
@@ -130,7 +130,7 @@ class ScriptedDeltas:
     async def append(self, session_id: SessionId, delta: Delta) -> None:
         self.put(delta)
 
-    async def follow(self, session_id: SessionId, message_id: MessageId) -> AsyncIterator[Delta]:
+    async def follow(self, session_id: SessionId, message_id: MessageId) -> AsyncIterator[Delta | TurnWaits]:
         while True:
             piece = await self._pieces.get()
             self._pieces.task_done()
@@ -291,22 +291,10 @@ class InMemoryDefinitions:
         return self._definitions[name]
 
 
-class InMemoryHealth:
-    """Stored health by provider."""
-
-    def __init__(self, *known: ProviderHealth) -> None:
-        self._known = {health.provider: health for health in known}
-
-    async def read(self) -> Mapping[ProviderName, ProviderHealth]:
-        return dict(self._known)
-
-    async def record(self, health: ProviderHealth) -> None:
-        self._known[health.provider] = health
-
-
 def turn_record(session_id: SessionId, turn: int, reply: Reply) -> TurnRecord:
     """A turn in which openrouter was passed over, gemini failed, and groq answered."""
-    key = AttemptKey(session_id=session_id, turn=turn, ask=1, provider=ProviderName("groq"), attempt=1)
+    provider = ProviderName("groq")
+    key = AttemptKey(attempt_id="attempt-1", session_id=session_id, turn=turn, ask=1, provider=provider, attempt=1)
     usage = Usage(input_uncached=210, output_visible=18, source="reported")
     outcome = AttemptOutcome(
         failure=None,
@@ -326,7 +314,7 @@ def turn_record(session_id: SessionId, turn: int, reply: Reply) -> TurnRecord:
         state_before="onboarding",
         state_after="onboarding",
         passed_over=(PassedOver(provider=ProviderName("openrouter"), reason="unhealthy by its last probes"),),
-        tried=(ProviderTry(provider=ProviderName("groq")),),
+        tried=(ProviderTry(provider=provider),),
         attempts=(AttemptRecord(key=key, started_at=NOON, ended_at=NOON + timedelta(seconds=1), outcome=outcome),),
         started_at=NOON,
         ended_at=NOON + timedelta(seconds=1),

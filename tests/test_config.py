@@ -1,5 +1,7 @@
 """Settings: where they come from, what they mean together, and how they are refused."""
 
+import base64
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ from pydantic import ValidationError
 
 from tertulia.config import Settings, load_settings
 from tertulia.domain.errors import InvalidInput
+from tertulia.domain.providers import ProviderConfig, ProviderKind
 
 NO_FILE = Path("/nonexistent/.env")
 
@@ -43,6 +46,17 @@ def test_what_belongs_to_other_programs_is_left_alone() -> None:
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError):
         _load().port = 1  # type: ignore[misc]
+
+
+def test_the_budget_of_tenants_is_exact() -> None:
+    assert _load(TENANT_DAILY_BUDGET_USD="0.10").tenant_daily_budget_usd == Decimal("0.10")
+
+
+def test_several_sealing_keys_may_be_given() -> None:
+    keys = ",".join(base64.b64encode(bytes([n]) * 32).decode() for n in range(2))
+    given = _load(TERTULIA_SECRET_KEY=keys).secret_key
+    assert given is not None
+    assert given.get_secret_value() == keys
 
 
 # --- which providers are asked ----------------------------------------------------------------------------------------
@@ -98,6 +112,74 @@ def test_a_known_provider_at_another_address_needs_no_key() -> None:
     assert _asked(settings) == ["groq"]
 
 
+def _first(**environ: str) -> ProviderConfig:
+    return _load(**environ).providers[0]
+
+
+def test_the_attempts_and_the_time_that_are_set_are_each_providers() -> None:
+    settings = _load(PROVIDER_RETRY_ATTEMPTS="0", PROVIDER_TIMEOUT="7", GEMINI_TIMEOUT="90")
+    known = {p.name: (p.max_retries, p.timeout_s) for p in settings.providers}
+    assert (known["openrouter"], known["gemini"], known["groq"]) == ((0, 7), (0, 90), (0, 7))
+
+
+def test_each_provider_is_a_tier_of_its_own_unless_priorities_say_otherwise() -> None:
+    by_place = _load()
+    shared = _load(GEMINI_PRIORITY="1", GEMINI_WEIGHT="2.5")
+    assert [p.priority for p in by_place.providers] == [1, 2, 3, 100]
+    assert [(p.priority, p.weight) for p in shared.providers[:3]] == [(1, 1), (1, 2.5), (3, 1)]
+
+
+def test_the_offline_provider_that_nobody_named_stands_behind_all_others_and_is_not_spared() -> None:
+    offline = _load().providers[-1]
+    assert (offline.name, offline.priority, offline.max_concurrent) == ("offline", 100, 1000)
+
+
+def test_a_provider_has_its_own_limits_and_prices() -> None:
+    mine = _first(
+        PRIMARY_PROVIDER="mine",
+        MINE_BASE_URL="http://h/v1",
+        MINE_MAX_CONCURRENT="3",
+        MINE_INPUT_PRICE="0.15",
+        MINE_OUTPUT_PRICE="0.60",
+        MINE_DAILY_BUDGET_USD="2.50",
+        MINE_CONTEXT_WINDOW="8192",
+    )
+    assert (mine.max_concurrent, mine.context_window) == (3, 8192)
+    assert (mine.input_price, mine.output_price, mine.daily_budget_usd) == (
+        Decimal("0.15"),
+        Decimal("0.60"),
+        Decimal("2.50"),
+    )
+
+
+@pytest.mark.parametrize("name", ["gemini", "anthropic", "ollama", "groq", "openrouter"])
+def test_a_name_that_is_a_kind_is_of_that_kind(name: str) -> None:
+    assert _first(PRIMARY_PROVIDER=name).kind == name
+
+
+def test_any_name_can_be_of_any_kind_and_is_found_where_its_kind_is() -> None:
+    second = _first(PRIMARY_PROVIDER="claude-two", CLAUDE_TWO_KIND=" Anthropic", CLAUDE_TWO_API_KEY="k")
+    facade = _first(
+        PRIMARY_PROVIDER="gemini", GEMINI_KIND="openai", GEMINI_BASE_URL="https://h/v1beta/openai/", GEMINI_MODEL="m"
+    )
+    assert (second.kind, second.base_url, second.unusable) == (
+        ProviderKind.ANTHROPIC,
+        "https://api.anthropic.com",
+        None,
+    )
+    assert (facade.kind, facade.base_url) == (ProviderKind.OPENAI, "https://h/v1beta/openai")
+
+
+@pytest.mark.parametrize(
+    ("name", "window"),
+    [("openrouter", None), ("gemini", 1_000_000), ("groq", 131_072), ("anthropic", 200_000), ("ollama", None)],
+)
+def test_the_context_window_is_known_of_the_usual_model_alone(name: str, window: int | None) -> None:
+    usual = _first(PRIMARY_PROVIDER=name)
+    other = _first(**{"PRIMARY_PROVIDER": name, f"{name.upper()}_MODEL": "other"})
+    assert (usual.context_window, other.context_window) == (window, None)
+
+
 # --- how they are refused ---------------------------------------------------------------------------------------------
 
 
@@ -108,7 +190,27 @@ def test_a_known_provider_at_another_address_needs_no_key() -> None:
         ("PRIMARY_PROVIDER", "two words"),
         ("PROVIDER_TIMEOUT", "0"),
         ("PROVIDER_TIMEOUT", "soon"),
-        ("PROVIDER_RETRY_ATTEMPTS", "0"),
+        ("PROVIDER_RETRY_ATTEMPTS", "-1"),
+        ("PROVIDER_RETRY_ATTEMPTS", "11"),
+        ("PROVIDER_PATIENCE", "-1"),
+        ("TENANT_DAILY_BUDGET_USD", "0"),
+        ("TENANT_DAILY_BUDGET_USD", "NaN"),
+        ("TERTULIA_ALLOW_PRIVATE_PROVIDERS", "perhaps"),
+        ("TERTULIA_SECRET_KEY", "short"),
+        ("TERTULIA_SECRET_KEY", "c2hvcnQ="),
+        ("GROQ_KIND", "carrier-pigeon"),
+        ("GROQ_TIMEOUT", "0"),
+        ("GROQ_PRIORITY", "0"),
+        ("GROQ_WEIGHT", "0"),
+        ("GROQ_MAX_CONCURRENT", "0"),
+        ("GROQ_INPUT_PRICE", "-1"),
+        ("GROQ_OUTPUT_PRICE", "cheap"),
+        ("GROQ_DAILY_BUDGET_USD", "0"),
+        ("GROQ_CONTEXT_WINDOW", "0"),
+        ("GROQ_BASE_URL", "ftp://h"),
+        ("GROQ_BASE_URL", "h:80"),
+        ("GROQ_BASE_URL", "http://[h"),
+        ("GROQ_BASE_URL", "http://somebody:secret@h"),
         ("PROVIDER_LOAD_BALANCE", "random"),
         ("PROVIDER_CHECK_SECONDS", "1"),
         ("TERTULIA_PORT", "65536"),
@@ -123,9 +225,23 @@ def test_a_value_that_cannot_be_used_is_refused_by_its_name(name: str, value: st
 
 def test_all_problems_are_told_together_each_on_a_line() -> None:
     with pytest.raises(InvalidInput) as refused:
-        _load(PROVIDER_TIMEOUT="-1", TERTULIA_PORT="eighty", TERTULIA_LOG_LEVEL="loud")
+        _load(
+            PRIMARY_PROVIDER="mine",
+            PROVIDER_TIMEOUT="-1",
+            TERTULIA_PORT="eighty",
+            TERTULIA_LOG_LEVEL="loud",
+            GROQ_WEIGHT="heavy",
+            GROQ_PRIORITY="first",
+        )
     names = [line.partition(":")[0] for line in str(refused.value).splitlines()]
-    assert sorted(names) == ["PROVIDER_TIMEOUT", "TERTULIA_LOG_LEVEL", "TERTULIA_PORT"]
+    assert names == [
+        "PROVIDER_TIMEOUT",
+        "TERTULIA_PORT",
+        "TERTULIA_LOG_LEVEL",
+        "MINE_BASE_URL",
+        "GROQ_PRIORITY",
+        "GROQ_WEIGHT",
+    ]
 
 
 def test_every_unknown_provider_without_an_address_is_refused_by_what_is_missing() -> None:
@@ -140,15 +256,30 @@ def test_a_part_that_needs_the_database_names_the_setting() -> None:
         _load().require_database_url()
 
 
-def test_keys_are_never_shown() -> None:
+def test_keys_and_passwords_are_never_shown() -> None:
+    sealing = base64.b64encode(b"k-secret" * 4).decode()
     settings = _load(
-        GROQ_API_KEY="k-secret", MINE_API_KEY="k-secret", MINE_BASE_URL="http://h", PRIMARY_PROVIDER="mine"
+        GROQ_API_KEY="k-secret",
+        MINE_API_KEY="k-secret",
+        MINE_BASE_URL="http://h",
+        PRIMARY_PROVIDER="mine",
+        TERTULIA_SECRET_KEY=sealing,
+        DATABASE_URL="postgresql://somebody:k-secret@h/d",
     )
-    for shown in (repr(settings), str(settings), settings.model_dump_json(), str(settings.model_dump())):
+    for shown in (repr(settings), str(settings), repr(settings.providers)):
         assert "k-secret" not in shown
+        assert sealing not in shown
+    dumped = settings.model_dump_json(exclude={"database_url"})
+    assert "k-secret" not in dumped
+    assert sealing not in dumped
 
 
 def test_an_error_repeats_no_value() -> None:
     with pytest.raises(InvalidInput) as refused:
-        _load(GROQ_API_KEY="k-secret", PROVIDER_TIMEOUT="k-secret", PRIMARY_PROVIDER="k secret!")
+        _load(
+            GROQ_API_KEY="k-secret",
+            PROVIDER_TIMEOUT="k-secret",
+            PRIMARY_PROVIDER="k secret!",
+            GROQ_BASE_URL="http://u:secret@h",
+        )
     assert "secret" not in str(refused.value)

@@ -9,6 +9,7 @@ from tertulia.domain.definition import Definition
 from tertulia.domain.errors import InvalidInput
 from tertulia.domain.ids import MAX_TURNS_PER_RUN, TURNS_PER_RUN
 from tertulia.domain.machine import MachineState
+from tertulia.domain.turns import Warm
 from workflows.inbox import Arrival, Ledger
 
 
@@ -34,6 +35,7 @@ class Carried(Payload):
     last_activity_at: AwareDatetime
     reminded: bool
     latest: AwareDatetime | None = None
+    warm: Warm | None = None
 
 
 class SessionInput(OpenSession):

@@ -9,7 +9,7 @@ from temporalio.exceptions import is_cancelled_exception
 with workflow.unsafe.imports_passed_through():
     from activities.turns import TurnActivities
     from tertulia.domain import machine
-    from tertulia.domain.conversation import NextAction, Owner, SessionStatus, TurnStatus
+    from tertulia.domain.conversation import Message, NextAction, Owner, SessionStatus, TurnStatus
     from tertulia.domain.definition import Definition
     from tertulia.domain.events import (
         Ask,
@@ -23,32 +23,47 @@ with workflow.unsafe.imports_passed_through():
     )
     from tertulia.domain.ids import SessionId
     from tertulia.domain.machine import MachineState
-    from tertulia.domain.turns import BeginTurn, EndTurn, Ranking, SessionProjection, TurnBegun
+    from tertulia.domain.turns import BeginTurn, EndTurn, Ranking, SessionProjection, TurnBegun, Wanted, Warm
     from workflows import options, visibility
-    from workflows.fallback import Fallback
+    from workflows.fallback import Asker, Fallback
     from workflows.inbox import Arrival
     from workflows.transcript import TranscriptTail
     from workflows.turn import Turn
 
 # No definition needs more questions to providers in one turn; a machine that asks on and on is stopped here.
 _ASKS_PER_TURN = 5
+# Close enough to choose by: the call itself counts what it sends.
+_CHARS_PER_TOKEN = 4
 
 
 class Conversation:
     """Takes turns, one at a time.
 
     Args:
+        tenant: On whose account providers are asked.
         is_superseded: Tells whether a later message takes the place of the turn that runs.
+        is_closing: Tells whether somebody wants the session to end, so that a turn does not wait for a provider.
 
     Attributes:
         turn: The last turn that has begun; the greeting is turn 0.
         running: The turn in progress.
         latest: The latest time that a write was stamped with.
+        warm: Who answered last; None before anybody has.
     """
 
-    def __init__(self, session_id: SessionId, definition: Definition, is_superseded: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        session_id: SessionId,
+        definition: Definition,
+        tenant: str,
+        *,
+        is_superseded: Callable[[], bool],
+        is_closing: Callable[[], bool],
+    ) -> None:
         self._session_id = session_id
+        self._tenant = tenant
         self._is_superseded = is_superseded
+        self._is_closing = is_closing
         self.definition = definition
         self.definition_hash = definition.content_hash()
         self.machine: MachineState = machine.initial(definition)
@@ -58,6 +73,7 @@ class Conversation:
         self.turn = -1
         self.running: Turn | None = None
         self.latest = workflow.now()
+        self.warm: Warm | None = None
 
     @property
     def next_action(self) -> NextAction:
@@ -145,7 +161,15 @@ class Conversation:
             return None
         if turn.fallback is None:
             ranking = ranking or (await self._begin(turn.number, ())).ranking
-            turn.fallback = Fallback(self._session_id, turn.number, self.definition_hash, ranking)
+            asker = Asker(
+                session_id=self._session_id,
+                tenant=self._tenant,
+                definition_hash=self.definition_hash,
+                turn=turn.number,
+                wanted=self._wanted(()),
+                started_at=turn.started_at,
+            )
+            turn.fallback = Fallback(asker, ranking, self._is_closing, self._show_waiting)
         try:
             answer = await turn.until_stopped(turn.fallback.ask(ask))
         except BaseException as error:
@@ -154,13 +178,20 @@ class Conversation:
             raise
         if answer is None:
             return ProvidersFailed(ask=ask, failures=turn.fallback.failures)
+        self.warm = turn.fallback.warm
         return ProviderAnswered(ask=ask, text=answer.text)
 
     async def _begin(self, turn: int, arrivals: Sequence[Arrival]) -> TurnBegun:
         messages = self.transcript.written(turn, arrivals)
         return await workflow.execute_local_activity_method(
             TurnActivities.begin_turn,
-            BeginTurn(session_id=self._session_id, turn=turn, messages=messages, at=self._now()),
+            BeginTurn(
+                session_id=self._session_id,
+                turn=turn,
+                messages=messages,
+                wanted=self._wanted(messages),
+                at=self._now(),
+            ),
             **options.STORAGE,
         )
 
@@ -179,7 +210,7 @@ class Conversation:
                 message_ids=turn.message_ids,
                 state_before=turn.state_before,
                 session=session,
-                passed_over=turn.fallback.ranking.passed_over if turn.fallback else (),
+                passed_over=turn.fallback.passed_over if turn.fallback else (),
                 tried=tuple(turn.fallback.tried) if turn.fallback else (),
                 started_at=turn.started_at,
                 ended_at=self._now(),
@@ -189,6 +220,14 @@ class Conversation:
         self.transcript.add(shown)
         self.status = session.status
         self.show(turn.status)
+
+    def _wanted(self, messages: Sequence[Message]) -> Wanted:
+        characters = sum(len(message.text) for message in (*self.transcript.window, *messages))
+        return Wanted(input_tokens=characters // _CHARS_PER_TOKEN, warm=self.warm)
+
+    def _show_waiting(self) -> None:
+        until = self.running.running.waiting_until if self.running else None
+        self.show(f"waits for a provider until {until:%H:%M:%S} UTC" if until else "is under way")
 
     def _now(self) -> datetime:
         """The workflow's time, but never going back, as the server's clock may: by it storage tells late writes."""

@@ -39,14 +39,33 @@ STORAGE_WAIT = timedelta(seconds=3)
 # Workers that may die in one call before its provider is given up: more than a deploy takes down one after the other.
 LOST_WORKERS = 5
 
+# A turn that waits for a provider asks again after this at the earliest, twice as long with each wait, up to half a
+# minute: whoever says "at once" again and again is not to fill a history.
+_LEAST_WAIT = timedelta(seconds=1)
+_DOUBLINGS = 5
+
 # Longer than the attempt's own time limit, so that the attempt, which knows why it is slow, speaks first.
 _GRACE = timedelta(seconds=15)
 # A worker that died is noticed after this long; the activity heartbeats every second.
 _HEARTBEAT = timedelta(seconds=6)
 
 
-def provider_call(candidate: Candidate, *, summary: str) -> ActivityOptions:
-    """Options for asking one provider: Temporal retries it there, up to its attempts, then the next one is asked."""
+def least_wait(waits: int) -> timedelta:
+    """Return the shortest wait for a provider in a turn that has waited so often before."""
+    return _LEAST_WAIT * (1 << min(waits, _DOUBLINGS))
+
+
+def jitter(wait: timedelta, chance: float) -> timedelta:
+    """Return what is added to a wait, so that those who wait for the same gate don't all come back at once.
+
+    Args:
+        chance: In [0, 1).
+    """
+    return (wait * 0.1 + timedelta(seconds=0.25)) * chance
+
+
+def provider_call(candidate: Candidate, attempts: int, *, summary: str) -> ActivityOptions:
+    """Options for asking one provider: Temporal retries it there, up to `attempts`, then the next one is asked."""
     return ActivityOptions(
         start_to_close_timeout=timedelta(seconds=candidate.timeout_s) + _GRACE,
         heartbeat_timeout=_HEARTBEAT,
@@ -54,7 +73,7 @@ def provider_call(candidate: Candidate, *, summary: str) -> ActivityOptions:
             initial_interval=timedelta(milliseconds=500),
             backoff_coefficient=2.0,
             maximum_interval=timedelta(seconds=8),
-            maximum_attempts=candidate.max_attempts,
+            maximum_attempts=attempts,
         ),
         cancellation_type=ActivityCancellationType.TRY_CANCEL,
         summary=summary,

@@ -6,9 +6,8 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
-    from activities.provider_health import HealthChecks
+    from activities.provider_health import HealthChecks, ProviderCheck
     from tertulia.domain.conversation import Payload
-    from tertulia.domain.health import ProviderHealth
     from tertulia.domain.ids import ProviderName
     from workflows import options
 
@@ -16,7 +15,7 @@ with workflow.unsafe.imports_passed_through():
 class HealthReport(Payload):
     """What the check found; a provider whose check itself failed is missing."""
 
-    providers: tuple[ProviderHealth, ...]
+    providers: tuple[ProviderCheck, ...]
 
 
 @workflow.defn(name="ProviderHealth")
@@ -27,13 +26,13 @@ class ProviderHealthCheck:
     async def run(self) -> HealthReport:
         names = await workflow.execute_local_activity_method(HealthChecks.list_providers, **options.STORAGE)
         checked = await asyncio.gather(*(self._check(name) for name in names))
-        report = HealthReport(providers=tuple(health for health in checked if health))
+        report = HealthReport(providers=tuple(check for check in checked if check))
         workflow.set_current_details(
-            "\n".join(f"{h.provider}: {h.status} ({h.detail or 'ok'})" for h in report.providers)
+            "\n".join(f"{check.provider}: {check.status} ({check.detail or 'ok'})" for check in report.providers)
         )
         return report
 
-    async def _check(self, name: ProviderName) -> ProviderHealth | None:
+    async def _check(self, name: ProviderName) -> ProviderCheck | None:
         try:
             return await workflow.execute_activity_method(
                 HealthChecks.check_provider, name, **options.health_check(summary=name)

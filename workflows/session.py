@@ -143,7 +143,13 @@ class Session:
         self._opened = True
 
     def _use(self, definition: Definition) -> None:
-        self._conversation = Conversation(self._id, definition, self._is_superseded)
+        self._conversation = Conversation(
+            self._id,
+            definition,
+            self._start.tenant,
+            is_superseded=self._is_superseded,
+            is_closing=lambda: self._closing is not None,
+        )
         self._clock.set_timers(definition.timers)
 
     def _has_something_to_do(self) -> bool:
@@ -265,7 +271,7 @@ class Session:
 
     @workflow.update
     async def close(self, close: Close | None = None) -> None:
-        """End the session as soon as the messages that came before have had their turns."""
+        """End the session as soon as the messages that came before have had their turns; none waits for a provider."""
         self._closing = self._closing or close or Close()
         await workflow.wait_condition(self._is_over)
 
@@ -396,6 +402,7 @@ class Session:
             last_activity_at=self._clock.last_activity_at,
             reminded=self._clock.reminded,
             latest=conversation.latest,
+            warm=conversation.warm,
         )
 
     def _resume(self, carried: Carried) -> None:
@@ -408,6 +415,7 @@ class Session:
         self._conversation.turn = self._turn_before_run = carried.turn
         self._conversation.transcript = TranscriptTail(carried.seq, carried.window)
         self._conversation.latest = carried.latest or workflow.now()
+        self._conversation.warm = carried.warm
         self._opened = True
         self._conversation.show()
 

@@ -52,7 +52,11 @@ class Turn:
     @property
     def running(self) -> RunningTurn:
         asking = self.fallback.asking if self.fallback else None
-        return RunningTurn(turn=self.number, provider=asking.provider if asking else None)
+        return RunningTurn(
+            turn=self.number,
+            provider=asking.provider if asking else None,
+            waiting_until=self.fallback.waiting_until if self.fallback else None,
+        )
 
     def settle(self, session: SessionProjection) -> None:
         """Fix the outcome. A turn has failed where the person is asked to try again."""
@@ -67,7 +71,7 @@ class Turn:
         )
 
     def stop(self, status: TurnStatus) -> bool:
-        """Stop the running provider call, and with it the turn; False where no call runs."""
+        """Stop the running provider call or the wait for one, and with it the turn; False where there is neither."""
         if self._call is None:
             return False
         self.stopped = status

@@ -76,6 +76,7 @@ Text = Annotated[
 ]
 _ONE_LINE = AfterValidator(_line)
 _IN_SCHEMA = Field(json_schema_extra={"pattern": f"^[^{_LINE_CONTROLS}]*$"})
+Line = Annotated[str, _ONE_LINE, _IN_SCHEMA]
 PersonName = Annotated[str, Field(min_length=1, max_length=128), _ONE_LINE, _IN_SCHEMA]
 Note = Annotated[str, Field(max_length=500), _ONE_LINE, _IN_SCHEMA]
 Context = Annotated[dict[str, JsonValue], AfterValidator(_context)]

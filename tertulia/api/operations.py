@@ -1,4 +1,4 @@
-"""What operators and their tools ask: is it alive, is it ready, what is on offer, how are the providers."""
+"""What operators and their tools ask: is it alive, is it ready, what is on offer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from tertulia.api import problems
 from tertulia.api.ports import ApiPorts, Ports
-from tertulia.api.views import DefinitionList, DefinitionSummary, ProblemKind, ProviderHealthList, Readiness
+from tertulia.api.views import DefinitionList, DefinitionSummary, ProblemKind, Readiness
 from tertulia.domain.definition import Definition
 from tertulia.domain.errors import DefinitionInvalid, NotFound
 from tertulia.domain.ids import DefinitionName
@@ -26,13 +26,6 @@ async def list_definitions(ports: Ports) -> DefinitionList:
     """List the applications on offer."""
     found = [_definition(ports, name) for name in sorted(ports.definitions.names())]
     return DefinitionList(definitions=[DefinitionSummary(name=each.name, title=each.title) for each in found if each])
-
-
-@router.get("/v1/providers/status", responses=problems.documented())
-async def read_provider_status(ports: Ports) -> ProviderHealthList:
-    """Read the stored health of the providers that have been checked, by name."""
-    found = await ports.health.read()
-    return ProviderHealthList(providers=[found[name] for name in sorted(found)])
 
 
 @router.get("/healthz")

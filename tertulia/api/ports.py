@@ -1,17 +1,92 @@
 """What the API is given: the ports behind it, and how long it waits for them."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Annotated, Any, TypeVar
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any, Protocol, TypeVar
 
 from fastapi import Depends, Request
 
 from tertulia.api.waiting import within
 from tertulia.domain.errors import Unavailable
-from tertulia.ports import Definitions, Deltas, HealthRecords, SessionRecords, Sessions, Transcripts
+from tertulia.domain.health import ProbeResult
+from tertulia.domain.ids import ProviderName, TenantId
+from tertulia.domain.provider_reports import Configured, Metrics, StateChange, StatusReport, TenantBudget
+from tertulia.domain.providers import ProviderConfig
+from tertulia.domain.routing import Decision, Demand
+from tertulia.ports import Definitions, Deltas, SessionRecords, Sessions, Transcripts
 
 T = TypeVar("T")
+
+
+class ProviderAdministration(Protocol):
+    """What operators do with the providers. Where a provider is named, NotFound is raised where there is none.
+
+    What is changed here reaches every worker within a second, and is Unavailable while storage is.
+    """
+
+    def configured(self) -> Sequence[Configured]:
+        """Return the configurations in use, in the order of preference."""
+        ...
+
+    async def add_provider(self, config: ProviderConfig) -> Configured:
+        """Add a provider.
+
+        Raises:
+            InvalidInput: The name is in use, or it can't be asked at that address.
+        """
+        ...
+
+    async def update_provider_config(self, name: ProviderName, patch: Mapping[str, Any]) -> Configured:
+        """Change a provider, field by field; None puts one back to its default.
+
+        Raises:
+            InvalidInput: It can't be used so.
+        """
+        ...
+
+    async def remove_provider(self, name: ProviderName) -> None:
+        """Remove a provider; calls under way end.
+
+        Raises:
+            InvalidInput: It is the last one that can be asked.
+        """
+        ...
+
+    async def get_provider_status(self) -> StatusReport:
+        """Tell how all providers are. Never Unavailable: without storage it is what was known last, and stale."""
+        ...
+
+    async def get_provider_metrics(self, since: datetime, until: datetime) -> Mapping[ProviderName, Metrics]:
+        """Count the attempts that ended from `since` to before `until`; every provider in use is there."""
+        ...
+
+    async def provider_history(self, name: ProviderName, limit: int) -> Sequence[StateChange]:
+        """Return what was decided about a provider, newest first."""
+        ...
+
+    async def set_maintenance(self, name: ProviderName, note: str | None) -> None:
+        """Take a provider out of service, with a note; None puts it back in."""
+        ...
+
+    async def check_provider(self, name: ProviderName) -> ProbeResult:
+        """Probe a provider now, at no cost."""
+        ...
+
+    async def get_best_provider(self, demand: Demand) -> Decision:
+        """Decide who would be asked now, and nothing more."""
+        ...
+
+    async def budget(self, tenant: TenantId) -> TenantBudget | None: ...
+
+    async def set_budget(self, tenant: TenantId, daily_usd: Decimal) -> TenantBudget: ...
+
+    async def remove_budget(self, tenant: TenantId) -> None: ...
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +98,7 @@ class ApiPorts:
         reply_wait: Longest time that a request waits for its reply before it gets a receipt.
         engine_wait: Longest time for the engine to take something in.
         max_body_bytes: Longest body of a request.
+        now: Tells the time, UTC.
     """
 
     sessions: Sessions
@@ -30,13 +106,14 @@ class ApiPorts:
     transcripts: Transcripts
     deltas: Deltas
     definitions: Definitions
-    health: HealthRecords
+    providers: ProviderAdministration
     parts: Mapping[str, Callable[[], Awaitable[None]]]
     # Most proxies cut a silent request after 60 s; a reply that is too late for that becomes a receipt, for which the
     # engine may be waited for once more.
     reply_wait: timedelta = timedelta(seconds=45)
     engine_wait: timedelta = timedelta(seconds=10)
     max_body_bytes: int = 1024 * 1024
+    now: Callable[[], datetime] = _utc_now
 
     async def taken(self, call: Coroutine[Any, Any, T]) -> T:
         """Wait for the engine to take something in.

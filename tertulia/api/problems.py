@@ -75,6 +75,12 @@ KINDS: Mapping[str, Kind] = {
     "provider_failure": Kind(
         HTTPStatus.BAD_GATEWAY, "A provider failed", "Try again later, or see /v1/providers/status."
     ),
+    "not_admitted": Kind(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "No provider may be asked now",
+        "Try again later; /v1/providers/decision says why.",
+        timedelta(seconds=5),
+    ),
     "error": Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong", "Tell the operator."),
     "unexpected": Kind(
         HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -122,7 +128,7 @@ def problem_of(error: TertuliaError) -> Problem:
             # Its words are files of the server.
             return problem(code)
         case InvalidInput(field=str(field)):
-            return problem(code, error.problem, errors=(FieldProblem(field=field, problem=error.problem),))
+            return problem(code, str(error), errors=(FieldProblem(field=field, problem=error.problem),))
         case NotFound():
             return problem(code, f"there is no such {error.kind}")
         case TransitionRefused():

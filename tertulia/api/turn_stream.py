@@ -16,7 +16,7 @@ from tertulia.api.waiting import walk_away
 from tertulia.domain.conversation import IncomingMessage, Reply, TurnStatus
 from tertulia.domain.errors import TertuliaError
 from tertulia.domain.ids import MessageId, SessionId
-from tertulia.domain.turns import Delta
+from tertulia.domain.turns import Delta, TurnWaits
 
 T = TypeVar("T")
 log = structlog.get_logger("tertulia.api")
@@ -33,6 +33,9 @@ data: {"turn":3,"attempt":1,"offset":0,"text":"Than"}
 
 event: turn.superseded
 data: {"turn":3,"attempt":1}
+
+event: turn.waiting
+data: {"turn":3,"resumes_at":"2026-03-14T12:00:10Z"}
 
 event: text.delta
 data: {"turn":3,"attempt":2,"offset":0,"text":"Thank you, Ada."}
@@ -62,9 +65,9 @@ async def turn_events(
     """Tell what becomes of a message that the session has taken.
 
     Yields:
-        `turn.started`, then any number of `text.delta` and `turn.superseded`, at last one of `turn.completed`,
-        `turn.failed` (the reply's status says how), and `problem` where the outcome can't be learnt here: the message's
-        receipt knows it later.
+        `turn.started`, then any number of `text.delta`, `turn.superseded` and `turn.waiting` (for a provider), at last
+        one of `turn.completed`, `turn.failed` (the reply's status says how), and `problem` where the outcome can't be
+        learnt here: the message's receipt knows it later.
     """
     # Sent under the id that has been taken, this only waits for that message's outcome.
     reply = asyncio.create_task(ports.sessions.send(session_id, message))
@@ -79,15 +82,18 @@ async def turn_events(
         walk_away(reply)
 
 
-async def _shown(deltas: AsyncIterator[Delta]) -> AsyncIterator[ServerSentEvent]:
+async def _shown(pieces: AsyncIterator[Delta | TurnWaits]) -> AsyncIterator[ServerSentEvent]:
     attempt = 0
     try:
-        async for delta in deltas:
-            if 0 < attempt < delta.attempt:
-                yield _event("turn.superseded", TurnSuperseded(turn=delta.turn, attempt=attempt))
-            if attempt <= delta.attempt:
-                attempt = delta.attempt
-                yield _event("text.delta", delta)
+        async for piece in pieces:
+            match piece:
+                case TurnWaits():
+                    yield _event("turn.waiting", piece)
+                case Delta() if piece.attempt >= attempt:
+                    if 0 < attempt < piece.attempt:
+                        yield _event("turn.superseded", TurnSuperseded(turn=piece.turn, attempt=attempt))
+                    attempt = piece.attempt
+                    yield _event("text.delta", piece)
     except (TertuliaError, OSError) as error:
         # Lost to the show only: the reply has the whole text.
         log.warning("deltas_lost", error=type(error).__name__)

@@ -16,7 +16,6 @@ from tertulia.domain.conversation import (
     SessionView,
     TurnStatus,
 )
-from tertulia.domain.health import ProviderHealth
 from tertulia.domain.ids import MessageId, SessionId
 from tertulia.domain.turns import Page, SessionRecord, TurnRecord
 
@@ -79,6 +78,7 @@ class Receipt(View):
         status: `pending` while it waits for its turn, `running`, or how its turn ended.
         turn: Null while it waits.
         reply: Null until its turn has ended.
+        resumes_at: When a provider is asked again, where the turn waits for one.
     """
 
     session_id: SessionId
@@ -86,12 +86,19 @@ class Receipt(View):
     status: Literal["pending", "running"] | TurnStatus = "pending"
     turn: int | None = None
     reply: TurnReply | None = None
+    resumes_at: datetime | None = None
 
     @classmethod
     def of(cls, turn: TurnRecord, message_id: MessageId) -> "Receipt":
         """View the turn of a message."""
-        reply = turn.reply and TurnReply.of(turn.reply, turn.session_id, message_id)
-        return cls(session_id=turn.session_id, message_id=message_id, status=turn.status, turn=turn.turn, reply=reply)
+        return cls(
+            session_id=turn.session_id,
+            message_id=message_id,
+            status=turn.status,
+            turn=turn.turn,
+            reply=turn.reply and TurnReply.of(turn.reply, turn.session_id, message_id),
+            resumes_at=turn.resumes_at if turn.status == "running" else None,
+        )
 
 
 class Messages(View):
@@ -168,12 +175,6 @@ class DefinitionList(View):
     """The applications on offer."""
 
     definitions: Sequence[DefinitionSummary]
-
-
-class ProviderHealthList(View):
-    """What is stored of the providers' health, by name."""
-
-    providers: Sequence[ProviderHealth]
 
 
 class Readiness(View):

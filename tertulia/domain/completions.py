@@ -4,7 +4,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 
 class ChatMessage(BaseModel):
@@ -47,6 +47,20 @@ class Usage(BaseModel):
     source: Literal["reported", "estimated", "absent"] = "absent"
 
 
+class RateLimits(BaseModel):
+    """What a provider reports to be left of its own rate limits.
+
+    Attributes:
+        remaining: The smallest share left over all its dimensions, 0 to 1.
+        until: When that dimension is full again; None where it doesn't say.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    remaining: float = Field(ge=0, le=1)
+    until: AwareDatetime | None = None
+
+
 class TextDelta(BaseModel):
     """The next piece of an answer's text."""
 
@@ -66,3 +80,4 @@ class Completion(BaseModel):
     model: str = ""
     request_id: str | None = None
     charged_usd: Decimal | None = None
+    limits: RateLimits | None = None

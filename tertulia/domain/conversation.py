@@ -131,10 +131,16 @@ class RefusedSignal(Payload):
 
 
 class RunningTurn(Payload):
-    """The turn in progress, and who is being asked."""
+    """The turn in progress.
+
+    Attributes:
+        provider: Who is being asked, or was asked last.
+        waiting_until: When somebody is asked again; None where the turn does not wait for a provider.
+    """
 
     turn: int
     provider: str | None = None
+    waiting_until: datetime | None = None
 
 
 class SessionView(Payload):

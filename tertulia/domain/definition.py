@@ -5,6 +5,7 @@ import json
 import re
 from datetime import timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
@@ -12,11 +13,14 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tertulia.domain import definition_checks
 from tertulia.domain.compact import Compact
+from tertulia.domain.guards import BUILT_IN, RESULT_KINDS, Expression, Kind, kind_of, names
 from tertulia.domain.ids import DefinitionHash, Identifier
 from tertulia.domain.lifecycle import LIFE_CYCLE
 from tertulia.domain.slots import Reason, Slot
+from tertulia.domain.wording import Wording, reworded
 
 _DURATION = re.compile(r"(\d+)\s*([smhdw])")
+_LANGUAGE = re.compile(r"[a-z]{2}")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
@@ -26,7 +30,7 @@ def _duration(given: Any) -> Any:
     return timedelta(seconds=int(match[1]) * _SECONDS[match[2]]) if match else given
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0))]
+Duration = Annotated[timedelta, BeforeValidator(_duration, json_schema_input_type=str), Field(gt=timedelta(0))]
 
 
 class DoubleText(StrEnum):
@@ -38,17 +42,18 @@ class DoubleText(StrEnum):
     INTERRUPT = "interrupt"  # it stops the running turn and takes its place
 
 
-class Guard(StrEnum):
-    """Conditions on a step."""
-
-    QUESTIONS_LEFT = "questions_left"  # the state that the step leads to still has something to ask
-
-
 class Step(Compact):
-    """Where a state goes on to; taken if `when` holds."""
+    """Where a state goes on to. Of several steps the first one that may be taken is.
+
+    Attributes:
+        to: The state to go to.
+        when: A condition in CEL; always taken where it is left out. It may mention slots and context by name, and
+            `questions_left` (the state to go to still has something to ask), `answered` (the names of the slots that
+            are known), `language`, `channel` and `now`. It does not hold where it mentions what is not known.
+    """
 
     to: str
-    when: Guard | None = None
+    when: Expression | None = None
 
 
 def _steps(given: Any) -> Any:
@@ -56,42 +61,123 @@ def _steps(given: Any) -> Any:
     return [{"to": step} if isinstance(step, str) else step for step in steps] if isinstance(steps, list) else steps
 
 
+Steps = Annotated[tuple[Step, ...], BeforeValidator(_steps, json_schema_input_type=str | Step | tuple[str | Step, ...])]
+
+
 class State(Compact):
-    """A state: what is said and asked in it, and where it goes on to.
+    """A state: what is done, said and asked in it, and where it goes on to.
 
     A state waits for the person as long as it has something to ask; then it takes the first step whose condition holds.
     Without such a step it rests, and every message is answered by `reply` or else by the closing prompt.
 
     Attributes:
         say: Said on entry.
-        ask: Slots to fill, in order.
+        ask: Slots to fill, in order; those that are known already are passed over.
+        ask_together: A question for all of them at once, put first; what its answer leaves open is asked one by one.
         one_at_a_time: Go on after every answer rather than after the last.
         reply: Instructions to a provider, which then answers every message that a question does not claim.
+        sets: Slots that get a value on entry, each with an expression in CEL.
         score: Work out the score on entry.
+        hand_over: Why a human takes over on entry; from then on nothing is answered until the state is left.
         ends: The session closes on entry.
+        next: Where it goes on to: a state, or steps.
     """
 
     say: str = ""
     ask: tuple[str, ...] = ()
+    ask_together: str = ""
     one_at_a_time: bool = False
     reply: str = ""
+    sets: dict[str, Expression] = {}
     score: bool = False
+    hand_over: str = ""
     ends: bool = False
-    next: Annotated[tuple[Step, ...], BeforeValidator(_steps)] = ()
+    next: Steps = ()
+
+
+class Interruption(Compact):
+    """What a person may ask for in any state.
+
+    Attributes:
+        also: What else people say for it, besides the usual words in English.
+        confirm: Asked first, to be answered by yes or no; where it is empty nothing is.
+        say: Said when it is done.
+        to: The state to go to.
+    """
+
+    also: tuple[str, ...] = ()
+    confirm: str = ""
+    say: str = ""
+    to: str = ""
+
+
+class Interruptions(Compact):
+    """What may interrupt a conversation at any time; the words for what is left out mean nothing special.
+
+    Help, corrections and questions in between need no mention: they are always understood.
+
+    Attributes:
+        cancel: "Cancel", "stop": the session goes to the state, or closes where none is given.
+        start_over: "Start over": everything is asked anew, from the state given or else the initial one.
+        human: "I want to talk to a human".
+    """
+
+    cancel: Interruption | None = None
+    start_over: Interruption | None = None
+    human: Interruption | None = None
+
+    @cached_property
+    def offered(self) -> dict[str, Interruption]:
+        """Those that are there, by name."""
+        return {name: each for name, each in self if each is not None}
+
+
+class Digression(Compact):
+    """A question that comes up in between, and its answer; the open question is put again behind it.
+
+    Attributes:
+        about: Words that the question contains, one of them at least.
+        say: The answer.
+    """
+
+    about: tuple[str, ...] = Field(min_length=1)
+    say: str
 
 
 class Timers(Compact):
-    """How long a silence lasts until the person is reminded, and until the session expires; None: for ever."""
+    """What follows from a long silence; written as 90s, 15m, 24h, 14d or 2w.
+
+    Attributes:
+        reminder_after: When the person is reminded, once; never where it is left out.
+        expire_after: When the session closes; never where it is left out.
+    """
 
     reminder_after: Duration | None = None
     expire_after: Duration | None = None
 
 
 class Limits(Compact):
-    """How long a message may be, in characters, and how many may wait."""
+    """What a session accepts.
+
+    Attributes:
+        message_chars: How long a message may be, in characters.
+        waiting_messages: How many messages may wait.
+    """
 
     message_chars: int = Field(default=16_000, ge=1, le=100_000)
     waiting_messages: int = Field(default=20, ge=1, le=1000)
+
+
+class Replies(Compact):
+    """How a provider writes free replies.
+
+    Attributes:
+        max_tokens: How long one may be.
+        temperature: From 0 (the most likely words) to 2; left to the provider where it is not given.
+    """
+
+    max_tokens: int = Field(default=1024, ge=1, le=32_768)
+    temperature: float | None = Field(default=None, ge=0, le=2)
 
 
 class Prompts(Compact):
@@ -136,9 +222,27 @@ class Definition(Compact):
     """A whole application.
 
     Attributes:
+        name: As the file is called.
+        version: Yours to choose; it is shown with every session.
+        title: What people call it.
+        language: Of all its words, two letters.
         persona: Who a provider speaks as; ahead of every instruction.
         digression: Instructions to a provider for questions that come instead of an answer; empty: none is asked.
+        initial: The state to begin in.
+        states: What happens, step by step.
+        slots: What the application wants to know.
+        results: The slots that it is all about: those that somebody reads in the end. Left out, all of them.
         transitions: For states whose names are not the standard ones: which may follow. Left out, a state's own `next`.
+        interruptions: What a person may ask for in any state.
+        digressions: Questions that may come up in between, with their answers.
+        prompts: What is said in any state.
+        wordings: Other words, by language (`es`), channel (`whatsapp`) or both (`es/whatsapp`), the last going first.
+        timers: What follows from a long silence.
+        limits: What a session accepts.
+        replies: How a provider writes free replies.
+        double_text: What happens to a message that arrives while a turn runs: `queue`: it waits for its own turn;
+            `reject`: it is refused; `merge`: it is answered together with the other waiting ones; `interrupt`: it stops
+            the running turn.
         window: How many messages of the transcript a provider is sent.
         context: Values that a session may be opened with, and what stands in for each.
     """
@@ -152,10 +256,15 @@ class Definition(Compact):
     initial: str
     states: dict[str, State] = Field(min_length=1)
     slots: dict[str, Slot] = {}
+    results: tuple[str, ...] | None = None
     transitions: dict[str, tuple[str, ...]] = {}
+    interruptions: Interruptions = Interruptions()
+    digressions: dict[str, Digression] = {}
     prompts: Prompts = Prompts()
+    wordings: dict[str, Wording] = {}
     timers: Timers = Timers()
     limits: Limits = Limits()
+    replies: Replies = Replies()
     double_text: DoubleText = DoubleText.QUEUE
     window: int = Field(default=20, ge=1, le=200)
     context: dict[str, str] = {}
@@ -173,6 +282,95 @@ class Definition(Compact):
         """Return the SHA-256 of the definition's canonical JSON, in hexadecimal."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return DefinitionHash(hashlib.sha256(canonical.encode()).hexdigest())
+
+    def languages(self) -> frozenset[str]:
+        """Name the languages that it can speak."""
+        return frozenset({self.language, *(key for key in self.wordings if _LANGUAGE.fullmatch(key))})
+
+    def worded(self, language: str, channel: str) -> "Definition":
+        """Return the definition in the words for a language and a channel; empty stands for the standard ones."""
+        if not self.wordings:
+            return self
+        worded = self._worded.get((language, channel))
+        if worded is None:
+            keys = (channel, language, f"{language}/{channel}")
+            worded = self.model_copy(update={"language": language or self.language})
+            for key in keys:
+                if wording := self.wordings.get(key):
+                    worded = worded.model_copy(update=self._reworded(worded, wording))
+            # What a person names is no key: no more than the wordings that there are is kept.
+            if {language, channel} <= self._wording_keys:
+                self._worded[language, channel] = worded
+        return worded
+
+    def _reworded(self, worded: "Definition", wording: Wording) -> dict[str, Any]:
+        digressions = {
+            name: worded.digressions[name].model_copy(update={"say": say})
+            for name, say in wording.digressions.items()
+            if name in worded.digressions
+        }
+        interruptions = reworded(worded.interruptions.offered, wording.interruptions)
+        return {
+            "states": reworded(worded.states, wording.states),
+            "slots": reworded(worded.slots, wording.slots),
+            "digressions": worded.digressions | digressions,
+            "interruptions": Interruptions(**interruptions),
+            "prompts": worded.prompts.model_copy(update=dict(wording.prompts)),
+        }
+
+    @cached_property
+    def _worded(self) -> dict[tuple[str, str], "Definition"]:
+        return {}
+
+    @cached_property
+    def _wording_keys(self) -> frozenset[str]:
+        return frozenset({"", self.language, *(part for key in self.wordings for part in key.split("/"))})
+
+    def dependents(self, slot: str) -> tuple[str, ...]:
+        """Name the slots that depend on a slot, directly or by way of others, in the order of their definition."""
+        found = {slot}
+        for _ in self.slots:
+            found |= {name for name, spec in self.slots.items() if not found.isdisjoint(spec.depends_on)}
+        return tuple(name for name in self.slots if name in found - {slot})
+
+    def decided_by(self, slot: str) -> tuple[str, ...]:
+        """Name the states that work something out by a slot, or choose their way by it."""
+        return self._decided_by.get(slot, ())
+
+    @cached_property
+    def _decided_by(self) -> dict[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {}
+        for name, state in self.states.items():
+            expressions = (*state.sets.values(), *(step.when for step in state.next if step.when))
+            for mentioned in frozenset[str]().union(*map(names, expressions)):
+                found[mentioned] = (*found.get(mentioned, ()), name)
+        return found
+
+    @cached_property
+    def asked(self) -> frozenset[str]:
+        """The slots that some state asks for; the others are worked out, and nobody can correct them."""
+        return frozenset(slot for state in self.states.values() for slot in state.ask)
+
+    def jumps(self) -> frozenset[str]:
+        """Name the states that can be reached from any other, by an interruption or for want of an answer."""
+        interruptions = {each.to for each in self.interruptions.offered.values()}
+        return frozenset(interruptions | {slot.give_up_to for slot in self.slots.values()}) - {""}
+
+    def reached_from(self, state: str) -> frozenset[str]:
+        """Name the states that steps lead to from a state, itself among them."""
+        found, ahead = {state}, [state]
+        while ahead:
+            following = {step.to for step in self.states[ahead.pop()].next} - found
+            found |= following
+            ahead += following & self.states.keys()
+        return frozenset(found)
+
+    @cached_property
+    def kinds(self) -> dict[str, Kind]:
+        """What expressions may mention."""
+        known = {name: kind_of(slot) for name, slot in self.slots.items()}
+        results = RESULT_KINDS if any(state.score for state in self.states.values()) else {}
+        return dict.fromkeys(self.context, Kind.TEXT) | known | results | BUILT_IN
 
 
 class CheckedDefinition(Definition):

@@ -1,23 +1,34 @@
 """How a conversation goes on: the answer to each event, the way through the states, and the words."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, assert_never
 
 from pydantic import JsonValue
 
-from tertulia.domain import interpretation, prompts, scoring
-from tertulia.domain.definition import Definition, Guard, State, Step
-from tertulia.domain.events import Ask, AskProvider, Effect, EndSession, Purpose, Say
+from tertulia.domain import guards, interpretation, prompts, scoring
+from tertulia.domain.definition import Definition, State, Step
+from tertulia.domain.events import Ask, AskProvider, Effect, EndSession, HandOver, Purpose, Say
 from tertulia.domain.interpretation import Answers, Correction, Greeting, Help, Question, Skip, Unclear
 from tertulia.domain.lifecycle import ERROR
 from tertulia.domain.machine_state import MachineState
-from tertulia.domain.slots import NotUnderstood, Reason, Slot, Understood, accept, phrases, read_json
+from tertulia.domain.slots import (
+    NotUnderstood,
+    Reason,
+    Slot,
+    Understood,
+    accept,
+    choices,
+    choices_of,
+    phrases,
+    read_json,
+)
 from tertulia.domain.templates import shown
 
 # After so many misunderstandings a question that can be left out is.
 _PATIENCE = 3
 _CONTEXT_CHARS = 500
+START_OVER = "start_over"
 # Where the rules have understood that an answer does not fit, or that it says two things, the person is asked again.
 _WORTH_A_CLOSER_LOOK = frozenset({Reason.UNCLEAR, Reason.NOT_OFFERED})
 
@@ -26,18 +37,26 @@ class Dialogue:
     """One call of `machine.advance` in the making: the state that it changes, the effects that it gathers.
 
     It is made for one event and dropped with it, so the change stays inside the call.
+
+    Attributes:
+        effects: What is to be done, in order.
+        passages: The states that were left and entered, in pairs and in order.
     """
 
     def __init__(self, definition: Definition, state: MachineState, now: datetime) -> None:
-        self.definition = definition
-        self.state = state
+        self.definition = definition.worded(state.language, state.channel)
+        self.state = state.model_copy()
         self.effects: list[Effect] = []
+        self.passages: list[tuple[str, str]] = []
         self._now = now
 
     # What happened
 
-    def start(self, context: Mapping[str, Any]) -> None:
+    def start(self, context: Mapping[str, Any], channel: str) -> None:
         """Begin; what the context already tells is not asked for."""
+        wanted = str(context.get("language", ""))
+        self._set(language=wanted if wanted in self.definition.languages() else "", channel=channel)
+        self.definition = self.definition.worded(self.state.language, self.state.channel)
         declared = {name: str(context[name])[:_CONTEXT_CHARS] for name in self.definition.context if context.get(name)}
         self._set(context=declared, slots=dict(self._told_by(context)))
         self.go_to(self.definition.initial)
@@ -46,11 +65,18 @@ class Dialogue:
         """React to what the person wrote. A provider that has not answered yet is not waited for."""
         self._leave_error()
         self._set(pending=None)
+        if self._spec().hand_over:
+            return  # It is for the human to answer.
         text = phrases.clean(text)
-        if self.state.asking is None:
+        if self._is_confirmed(text) or self._is_interrupted(text):
+            pass
+        elif self.state.asking is None:
             self._talk(text)
         else:
             self._react(self.state.asking, text)
+        if not self.effects:
+            # Nobody is left without an answer.
+            self._say(self.definition.prompts.closing)
 
     def take(self, ask: Ask, text: str) -> None:
         """Use a provider's answer."""
@@ -80,7 +106,10 @@ class Dialogue:
 
     def remind(self) -> None:
         """Remind the person of the open question."""
-        self._say(self.definition.prompts.reminder)
+        if self.state.state != ERROR and self._spec().hand_over:
+            return
+        own = self._slot(self.state.asking).reminder if self.state.asking else ""
+        self._say(own or self.definition.prompts.reminder)
 
     def expire(self) -> None:
         """Say goodbye and end."""
@@ -101,10 +130,58 @@ class Dialogue:
         self._enter(state)
         self._go_on()
 
+    # Interruptions
+
+    def _is_confirmed(self, text: str) -> bool:
+        """Take the answer to whether an interruption is meant; whatever is no answer is read as usual."""
+        name = self.state.confirming
+        if name is None:
+            return False
+        self._set(confirming=None)
+        match choices.understand_boolean(text):
+            case Understood(True) if name in self.definition.interruptions.offered:
+                self._interrupt(name)
+            case Understood():
+                self._put_question()
+            case _:
+                return False
+        return True
+
+    def _is_interrupted(self, text: str) -> bool:
+        for name, interruption in self.definition.interruptions.offered.items():
+            if phrases.asks_for(name, text, interruption.also) and not self._is_choice(text) and not self.state.ended:
+                self._set(confirming=name if interruption.confirm else None)
+                if interruption.confirm:
+                    self._put_question()
+                else:
+                    self._interrupt(name)
+                return True
+        return False
+
+    def _is_choice(self, text: str) -> bool:
+        """Tell whether the open question offers these very words."""
+        offered = choices_of(self._slot(self.state.asking)) if self.state.asking else ()
+        return phrases.plain(text) in {phrases.plain(name) for each in offered for name in (each.value, *each.also)}
+
+    def _interrupt(self, name: str) -> None:
+        interruption = self.definition.interruptions.offered[name]
+        if name == START_OVER:
+            self._set(stale=tuple(self.state.slots), again=(), skipped=())
+        self._say(interruption.say)
+        if name == START_OVER or interruption.to:
+            self.go_to(interruption.to or self.definition.initial)
+        else:
+            self._end(name)
+
     # What was meant
 
     def _react(self, asking: str, text: str) -> None:
-        meant = interpretation.interpret(self.definition, self.state.slots, asking, text, self._now)
+        spec = self._spec()
+        form = tuple(slot for slot in spec.ask if self.state.lacks(slot)) if self.state.together else ()
+        along = tuple(slot for slot in spec.ask if slot != asking and self.state.lacks(slot))
+        meant = interpretation.interpret(
+            self.definition, self.state.known, asking, text, self._now, form=form, along=along
+        )
         match meant:
             case Answers():
                 self._take_answers(asking, meant)
@@ -119,10 +196,14 @@ class Dialogue:
                 self._put_question()
             case Greeting():
                 self._put_question()
+            case Question() if self._digresses(text):
+                self._put_question()
             case Question() if self._can_reply():
                 self._ask_to_reply()
             case Question():
                 self._look_closer(asking, Reason.UNCLEAR)
+            case Unclear() if self._digresses(text):
+                self._put_question()
             case Unclear():
                 self._look_closer(asking, meant.reason)
             case _:
@@ -130,20 +211,32 @@ class Dialogue:
 
     def _talk(self, text: str) -> None:
         """Answer where no question is open."""
-        corrected = interpretation.correction(self.definition, self.state.slots, text, self._now)
+        corrected = interpretation.correction(self.definition, self.state.known, text, self._now)
         if corrected:
             self._correct(corrected)
+        elif self._digresses(text):
+            pass
         elif self._spec().reply and not self.state.ended:
             self._ask_to_reply()
         else:
             self._say(self.definition.prompts.closing)
 
+    def _digresses(self, text: str) -> bool:
+        """Answer a question that the definition foresees."""
+        for digression in self.definition.digressions.values():
+            if phrases.mentions(digression.about, text):
+                self._say(digression.say)
+                return True
+        return False
+
     def _take_answers(self, asking: str, answers: Answers) -> None:
-        self._set(slots={**self.state.slots, **answers.values})
-        if asking not in answers.values:
+        together = self.state.together
+        self._know(answers.values)
+        if asking not in answers.values and not together:
             self._put_question()
             return
-        self._say(self._slot(asking).thanks)
+        if asking in answers.values:
+            self._say(self._slot(asking).thanks)
         self._go_on(after_answer=True)
         if answers.asks and self.state.asking is not None and self._can_reply():
             # The question just put is put again behind the reply.
@@ -161,15 +254,52 @@ class Dialogue:
                 assert_never(outcome)
 
     def _correct(self, correction: Correction) -> None:
-        self._set(slots={**self.state.slots, correction.slot: correction.value})
+        """Take another value. What depends on it is asked anew, and where it leads elsewhere the way is changed."""
+        before = self._crossroads(correction.slot)
+        self._know({correction.slot: correction.value})
+        unsure = tuple(slot for slot in self.definition.dependents(correction.slot) if slot in self.state.known)
+        self._set(stale=(*self.state.stale, *unsure), again=(*self.state.again, *unsure))
         if scoring.SCORE in self.state.slots:
             self._score()
         about = prompts.about(self._slot(correction.slot), correction.slot)
         self._say(self.definition.prompts.corrected, {**about, "value": shown(correction.value)})
-        self._put_question()
+        elsewhere = self._elsewhere(before, self._crossroads(correction.slot))
+        if elsewhere is not None:
+            self.go_to(elsewhere)
+        elif unsure and not self.state.ended:
+            self._go_on()
+        else:
+            self._put_question()
+
+    def _crossroads(self, slot: str) -> dict[str, tuple[Mapping[str, JsonValue], str]]:
+        """Tell what each state that decides something by a slot now works out, and where it leads."""
+        facts, states = self._facts(), self.definition.states
+        return {
+            name: (
+                {each: guards.value(sets, self.definition.kinds, facts) for each, sets in states[name].sets.items()},
+                step.to if (step := self._step_of(states[name])) else name,
+            )
+            for name in self.definition.decided_by(slot)
+        }
+
+    def _elsewhere(
+        self,
+        before: Mapping[str, tuple[Mapping[str, JsonValue], str]],
+        after: Mapping[str, tuple[Mapping[str, JsonValue], str]],
+    ) -> str | None:
+        """Name the state that a correction leads to, where the conversation has come by a way that it changes."""
+        for name, (values, target) in after.items():
+            earlier, passed = before[name]
+            if values != earlier and values.keys() <= self.state.known.keys():
+                return name
+            if target != passed and self.state.state in self.definition.reached_from(passed):
+                return target
+        return None
 
     def _skip(self, asking: str) -> None:
-        self._set(skipped=(*self.state.skipped, asking))
+        kept = {name: value for name, value in self.state.slots.items() if name != asking}
+        self._set(skipped=(*self.state.skipped, asking), slots=kept)
+        self._settle({asking})
         self._say(self.definition.prompts.skipped)
         self._go_on(after_answer=True)
 
@@ -184,6 +314,13 @@ class Dialogue:
     def _miss(self, asking: str, reason: Reason) -> None:
         """Count a misunderstanding and ask again, better each time, or let go of what can be left out."""
         slot, misses, texts = self._slot(asking), self.state.misses + 1, self.definition.prompts
+        if self.state.together:
+            self._set(together=False)
+            self._put_question()
+            return
+        if misses >= _PATIENCE and slot.give_up_to:
+            self.go_to(slot.give_up_to)
+            return
         if misses >= _PATIENCE and not slot.required:
             self._skip(asking)
             return
@@ -202,41 +339,70 @@ class Dialogue:
 
         A chain of states that waits for nobody is at most as long as there are states; a longer one would never end.
         """
-        self._set(asking=None, misses=0)
+        self._set(asking=None, misses=0, together=False)
         if after_answer and self._spec().one_at_a_time and (step := self._step()):
             self._enter(step.to)
         for _ in range(len(self.definition.states) + 1):
-            slot = self._first_lacking(self._spec())
-            if slot is not None and not self.state.ended:
-                self._set(asking=slot)
+            if self.state.ended or self._spec().hand_over:
+                return
+            slot = next(iter(self.state.again), None) or self._first_lacking(self._spec())
+            if slot is not None:
+                self._set(asking=slot, together=bool(self._spec().ask_together) and self._has_just_entered())
                 self._put_question()
                 return
             step = self._step()
-            if step is None or self.state.ended:
+            if step is None:
                 return
             self._enter(step.to)
         self._fail()
 
     def _enter(self, state: str) -> None:
-        self._set(state=state, asking=None, misses=0, pending=None)
+        self.passages.append((self.state.state, state))
+        self._set(state=state, asking=None, misses=0, pending=None, together=False, confirming=None)
         spec = self._spec()
+        for slot, expression in spec.sets.items():
+            self._work_out(slot, expression)
         if spec.score:
             self._score()
         self._say(spec.say)
+        if spec.hand_over:
+            self.effects.append(HandOver(reason=spec.hand_over))
         if spec.ends:
             self._end("finished")
 
+    def _has_just_entered(self) -> bool:
+        return bool(self.passages) and self.passages[-1][1] == self.state.state
+
+    def _work_out(self, slot: str, expression: str) -> None:
+        found = guards.value(expression, self.definition.kinds, self._facts())
+        outcome = accept(self._slot(slot), found, self._now, self.definition.language)
+        if isinstance(outcome, Understood):
+            self._know({slot: outcome.value})
+
     def _step(self) -> Step | None:
-        return next((step for step in self._spec().next if self._holds(step)), None)
+        return self._step_of(self._spec())
+
+    def _step_of(self, spec: State) -> Step | None:
+        return next((step for step in spec.next if self._holds(step)), None)
 
     def _holds(self, step: Step) -> bool:
-        match step.when:
-            case None:
-                return True
-            case Guard.QUESTIONS_LEFT:
-                return self._first_lacking(self.definition.states[step.to]) is not None
-            case _:
-                assert_never(step.when)
+        if step.when is None:
+            return True
+        left = self._first_lacking(self.definition.states[step.to]) is not None
+        return guards.holds(step.when, self.definition.kinds, self._facts() | {"questions_left": left})
+
+    def _facts(self) -> dict[str, JsonValue | datetime]:
+        """Collect what expressions may mention."""
+        known = self.state.known
+        return {
+            **self.definition.context,
+            **self.state.context,
+            **known,
+            "answered": list(known),
+            "language": self.definition.language,
+            "channel": self.state.channel,
+            "now": self._now,
+        }
 
     def _first_lacking(self, spec: State) -> str | None:
         return next((slot for slot in spec.ask if self.state.lacks(slot)), None)
@@ -255,9 +421,8 @@ class Dialogue:
         self.effects.append(EndSession(reason=reason))
 
     def _score(self) -> None:
-        result = scoring.score(self.definition.slots, self.state.slots, self._now)
-        scored = {scoring.SCORE: result.total, scoring.MUST_HAVE_FAILED: bool(result.failed)}
-        self._set(slots={**self.state.slots, **scored})
+        result = scoring.score(self.definition.slots, self.state.known, self._now)
+        self._know({scoring.SCORE: result.total, scoring.MUST_HAVE_FAILED: bool(result.failed)})
 
     # Words
 
@@ -290,8 +455,21 @@ class Dialogue:
     def _slot(self, name: str) -> Slot:
         return self.definition.slots[name]
 
+    def _know(self, values: Mapping[str, JsonValue]) -> None:
+        self._set(slots={**self.state.slots, **values})
+        self._settle(values.keys())
+
+    def _settle(self, slots: Collection[str]) -> None:
+        if self.state.stale:
+            stale, again = self.state.stale, self.state.again
+            self._set(
+                stale=tuple(slot for slot in stale if slot not in slots),
+                again=tuple(slot for slot in again if slot not in slots),
+            )
+
     def _spec(self) -> State:
         return self.definition.states[self.state.state]
 
     def _set(self, **changes: Any) -> None:
-        self.state = self.state.model_copy(update=changes)
+        # The copy is this call's own until the call is over; a new one for each change would be a fifth of its time.
+        self.state.__dict__.update(changes)

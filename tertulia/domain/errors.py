@@ -12,13 +12,21 @@ TertuliaError
 │   └── TransitionRefused    the state machine forbids it; carries the allowed ones
 ├── Unavailable          a part we depend on can't be reached; try again later
 ├── CannotStart          a server of this machine can't be started; says what to do
+├── NotAdmitted          an attempt was not made: no room, a closed gate, a spent budget; says when to try again
 └── ProviderFailure      one attempt at one provider failed; carries its class
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+from tertulia.domain.completions import RateLimits, Usage
+from tertulia.domain.ids import ProviderName
+
+if TYPE_CHECKING:
+    from tertulia.domain.costs import Cost
 
 
 class TertuliaError(Exception):
@@ -121,6 +129,23 @@ class CannotStart(TertuliaError):
         self.problem = problem
 
 
+class NotAdmitted(TertuliaError):
+    """Raised by an attempt before anything is sent. It never counts as an attempt: ask the next provider.
+
+    Attributes:
+        reason: Why, for people.
+        retry_at: When it may be different, UTC; None where that can't be foreseen.
+    """
+
+    code = "not_admitted"
+
+    def __init__(self, provider: ProviderName, reason: str, *, retry_at: datetime | None = None) -> None:
+        super().__init__(f"{provider} was not asked: {reason}")
+        self.provider = provider
+        self.reason = reason
+        self.retry_at = retry_at
+
+
 class FailureClass(StrEnum):
     """What kind of failure an attempt met. What follows from each stands in `domain/routing.py`."""
 
@@ -139,6 +164,8 @@ class FailureClass(StrEnum):
     BAD_REQUEST = "bad_request"
     CONFIG = "config"
     CANCELLED = "cancelled"
+    LOST = "lost"  # the worker died while it asked
+    INTERNAL = "internal"  # a fault of ours; no provider is to blame
 
 
 class ProviderFailure(TertuliaError):
@@ -149,6 +176,10 @@ class ProviderFailure(TertuliaError):
         status: The HTTP status, where there was one.
         retry_after: How long the provider asked us to wait, where it did.
         detail: The provider's words, shortened and without secrets.
+        usage: What the attempt used by the provider's report; None where it doesn't say.
+        charged_usd: What the provider says it charged for it all the same.
+        limits: What it reports to be left of its rate limits.
+        cost: What the attempt cost; None until it is settled.
     """
 
     code = "provider_failure"
@@ -160,9 +191,16 @@ class ProviderFailure(TertuliaError):
         *,
         status: int | None = None,
         retry_after: timedelta | None = None,
+        usage: Usage | None = None,
+        charged_usd: Decimal | None = None,
+        limits: RateLimits | None = None,
     ) -> None:
         super().__init__(f"{failure}: {detail}")
         self.failure = failure
         self.detail = detail
         self.status = status
         self.retry_after = retry_after
+        self.usage = usage
+        self.charged_usd = charged_usd
+        self.limits = limits
+        self.cost: Cost | None = None

@@ -38,8 +38,16 @@ class Ask(Value):
 
 
 class SessionStarted(Value):
+    """The first event.
+
+    Attributes:
+        context: What the session is opened with. `language` chooses among the definition's languages.
+        channel: On which the person writes.
+    """
+
     kind: Literal["session_started"] = "session_started"
     context: dict[str, Any] = {}
+    channel: str = ""
 
 
 class PersonSaid(Value):
@@ -112,6 +120,13 @@ class RejectTransition(Value):
     allowed: tuple[str, ...]
 
 
+class HandOver(Value):
+    """A human takes over; the machine answers nothing until the state is left."""
+
+    kind: Literal["hand_over"] = "hand_over"
+    reason: str
+
+
 class EndSession(Value):
     """The conversation is over; the session closes after this turn."""
 
@@ -120,6 +135,6 @@ class EndSession(Value):
 
 
 Effect = Annotated[
-    Say | AskProvider | RejectTransition | EndSession,
+    Say | AskProvider | RejectTransition | HandOver | EndSession,
     Field(discriminator="kind"),
 ]

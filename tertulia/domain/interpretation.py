@@ -1,9 +1,10 @@
 """What a person means by a message, given what has been asked and what is known. By rules alone; decides nothing."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from pydantic import JsonValue
 
@@ -38,6 +39,11 @@ _NONE_SUCH = re.compile(
 )
 # Kinds to which "no" is not an answer.
 _WORDED = frozenset({"text", "name", "location", "document", "email", "phone"})
+_CONNECTING = re.compile(r"(?:^[\s,;]*(?:and|also)\b)|(?:[\s,;]*\b(?:and|also)[\s,;]*$)", re.IGNORECASE)
+_PIECES = re.compile(r"[,;\n]+\s*|(?<=[.!])\s+|\s+and\s+", re.IGNORECASE)
+_FEW_WORDS = 3
+# Kinds that take almost any words for an answer.
+_ANY_WORDS = frozenset({"text", "name", "location", "document"})
 # Kinds that would take an e-mail address for an answer, because they take almost anything.
 _FREE = frozenset({"text", "name", "location"})
 
@@ -93,7 +99,14 @@ Interpretation = Answers | Correction | Skip | Help | Greeting | Question | Uncl
 
 
 def interpret(
-    definition: Definition, known: Mapping[str, JsonValue], asking: str, text: str, now: datetime
+    definition: Definition,
+    known: Mapping[str, JsonValue],
+    asking: str,
+    text: str,
+    now: datetime,
+    *,
+    form: Sequence[str] = (),
+    along: Sequence[str] = (),
 ) -> Interpretation:
     """Read a message that comes while a question is open.
 
@@ -102,6 +115,8 @@ def interpret(
         asking: The slot whose question is open.
         text: What was written, clean.
         now: What relative dates count from, aware.
+        form: The slots that have been asked for together; empty where only one has been.
+        along: Slots that may be answered along, where the message says which ones it speaks of.
     """
     slot = definition.slots[asking]
     if corrected := correction(definition, known, text, now, besides=asking):
@@ -110,7 +125,12 @@ def interpret(
         return Help()
     if _leaves_out(slot, text, now):
         return Skip()
-    given = dict(_contacts_along(definition, known, asking, text))
+    if form:
+        return _answers_to_form(definition, known, form, text, now)
+    text, named = _named_along(definition, asking, along, text, now)
+    given = {**dict(_contacts_along(definition, known, asking, text)), **named}
+    if named and not text:
+        return Answers(given)
     if given and slot.type in _FREE and contacts.is_only_contacts(text):
         return Answers(given)
     return _answer(definition, asking, text, given, now)
@@ -142,6 +162,105 @@ def _answer(
             return Greeting()
         case _:
             return Unclear(outcome.reason)
+
+
+def _named_along(
+    definition: Definition, asking: str, along: Sequence[str], text: str, now: datetime
+) -> tuple[str, dict[str, JsonValue]]:
+    """Read "4 weeks, and my salary is 50k": take out what is said about slots by their names.
+
+    Returns:
+        What is left to answer the open question, and the values of the other slots.
+    """
+    ahead, parts = _parts(definition, (asking, *along), text)
+    values: dict[str, JsonValue] = dict(_values(definition, parts, now))
+    named = {name: value for name, value in values.items() if name != asking}
+    return (parts.get(asking, ahead), named) if named else (text, {})
+
+
+def _parts(definition: Definition, names: Sequence[str], text: str) -> tuple[str, dict[str, str]]:
+    """Part a text at the slots' labels: what stands ahead of all of them, and behind each."""
+    searched = text.lower()
+    labels = {name: label_of(definition.slots[name], name) for name in names}
+    found = sorted(
+        (match.start(), match.end(), name)
+        for name, label in labels.items()
+        if label.lower() in searched and (match := _label(label).search(text))
+    )
+    if not found:
+        return text, {}
+    ends = [start for start, _, _ in found[1:]] + [len(text)]
+    parts = {name: _trimmed(text[start:end]) for (_, start, name), end in zip(found, ends, strict=True)}
+    return _trimmed(text[: found[0][0]]), parts
+
+
+@lru_cache(maxsize=2048)
+def _label(label: str) -> re.Pattern[str]:
+    word = rf"\b{re.escape(label)}\b"
+    said = r"\s*(?:[:=]|(?:is|are|was|would be)\b)\s*"
+    return re.compile(rf"(?:\b(?:my|the|our)\s+)?{word}{said}|\b(?:my|the|our)\s+{word}\s*", re.IGNORECASE)
+
+
+def _trimmed(part: str) -> str:
+    return _CONNECTING.sub("", part).strip(" ,;\n")
+
+
+def _value(definition: Definition, name: str, text: str, now: datetime) -> JsonValue:
+    outcome = understand(definition.slots[name], text, now, definition.language)
+    return outcome.value if isinstance(outcome, Understood) else None
+
+
+def _values(definition: Definition, parts: Mapping[str, str], now: datetime) -> Iterator[tuple[str, JsonValue]]:
+    for name, part in parts.items():
+        if (value := _value(definition, name, part, now)) is not None:
+            yield name, value
+
+
+def _answers_to_form(
+    definition: Definition, known: Mapping[str, JsonValue], form: Sequence[str], text: str, now: datetime
+) -> Interpretation:
+    """Read the answer to a question for several slots at once."""
+    statement, asks = _parted(text)
+    if not statement:
+        return Question()
+    ahead, parts = _parts(definition, form, statement)
+    values: dict[str, JsonValue] = dict(_values(definition, parts, now))
+    values |= _taken_in_turn(definition, [name for name in form if name not in values], ahead, now)
+    if values:
+        return Answers({**dict(_contacts_along(definition, known, form[0], text)), **values}, asks)
+    return Greeting() if phrases.is_greeting(text) else Unclear(Reason.UNCLEAR)
+
+
+def _taken_in_turn(definition: Definition, form: Sequence[str], text: str, now: datetime) -> dict[str, JsonValue]:
+    """Give each piece of a text to the first slot that can use it; what takes any words gets what is left."""
+    values: dict[str, JsonValue] = {}
+    left: list[str] = []
+    strict = [name for name in form if definition.slots[name].type not in _ANY_WORDS]
+    for piece in _PIECES.split(text):
+        taken = next(
+            (
+                (name, value)
+                for name in strict
+                if name not in values and (value := _value(definition, name, piece, now)) is not None
+            ),
+            None,
+        )
+        if taken:
+            values[taken[0]] = taken[1]
+        if piece.strip() and (not taken or _says_more(definition.slots[taken[0]], piece)):
+            left.append(piece.strip())
+    free = [name for name in form if name not in strict]
+    for place, name in enumerate(free):
+        mine = left[place:] if name == free[-1] else left[place : place + 1]
+        value = _value(definition, name, ", ".join(mine), now) if mine else None
+        if value is not None:
+            values[name] = value
+    return values
+
+
+def _says_more(slot: Slot, piece: str) -> bool:
+    """Tell whether a piece from which a choice was taken is a sentence that is worth keeping besides."""
+    return slot.type in ("choice", "multi_choice", "date") and len(piece.split()) > _FEW_WORDS
 
 
 def _parted(text: str) -> tuple[str, bool]:
@@ -184,7 +303,7 @@ def correction(
         return None
     for name, value in known.items():
         slot = definition.slots.get(name)
-        if slot is not None and name != besides:
+        if slot is not None and name != besides and name in definition.asked:
             other = _contact(slot, text) or _labelled(slot, name, text, now, definition.language)
             if other is not None and other != value:
                 return Correction(name, other)

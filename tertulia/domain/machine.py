@@ -23,7 +23,16 @@ from tertulia.domain.lifecycle import ERROR
 from tertulia.domain.machine_state import MachineState
 from tertulia.domain.slots import choices_of
 
-__all__ = ["Advanced", "MachineState", "advance", "allowed_transitions", "initial", "next_action", "still_to_ask"]
+__all__ = [
+    "Advanced",
+    "MachineState",
+    "advance",
+    "allowed_transitions",
+    "initial",
+    "next_action",
+    "passages",
+    "still_to_ask",
+]
 
 
 class Advanced(NamedTuple):
@@ -49,9 +58,22 @@ def advance(definition: Definition, state: MachineState, event: Event, now: date
         RejectTransition. At most one effect is an AskProvider, and then it is the last.
     """
     dialogue = Dialogue(definition, state, now)
+    if rejected := _happen(definition, state, event, dialogue):
+        return Advanced(state, (rejected,))
+    return Advanced(dialogue.state, tuple(dialogue.effects))
+
+
+def passages(definition: Definition, state: MachineState, event: Event, now: datetime) -> list[tuple[str, str]]:
+    """List the states that an event leads through: each as the one left and the one entered, in order."""
+    dialogue = Dialogue(definition, state, now)
+    _happen(definition, state, event, dialogue)
+    return dialogue.passages
+
+
+def _happen(definition: Definition, state: MachineState, event: Event, dialogue: Dialogue) -> RejectTransition | None:
     match event:
         case SessionStarted() if state == initial(definition):
-            dialogue.start(event.context)
+            dialogue.start(event.context, event.channel)
         case SessionStarted():
             pass
         case PersonSaid():
@@ -69,23 +91,23 @@ def advance(definition: Definition, state: MachineState, event: Event, now: date
         case ReminderDue() | SessionExpired():
             pass
         case TransitionRequested():
-            return _moved(definition, state, event.state, dialogue)
+            return _move(definition, state, event.state, dialogue)
         case _:
             assert_never(event)
-    return Advanced(dialogue.state, tuple(dialogue.effects))
+    return None
 
 
-def _moved(definition: Definition, state: MachineState, target: str, dialogue: Dialogue) -> Advanced:
+def _move(definition: Definition, state: MachineState, target: str, dialogue: Dialogue) -> RejectTransition | None:
     allowed = allowed_transitions(definition, state)
     if target not in allowed:
-        return Advanced(state, (RejectTransition(reason=_refusal(definition, state, target), allowed=allowed),))
+        return RejectTransition(reason=_refusal(definition, state, target), allowed=allowed)
     if target == ERROR:
         dialogue.suspend()
     elif state.state == ERROR:
         dialogue.resume()
     else:
         dialogue.go_to(target)
-    return Advanced(dialogue.state, tuple(dialogue.effects))
+    return None
 
 
 def _refusal(definition: Definition, state: MachineState, target: str) -> str:
@@ -109,8 +131,13 @@ def next_action(definition: Definition, state: MachineState) -> NextAction:
         return NextAction(kind="none")
     if state.came_from is not None:
         return NextAction(kind="retry")
+    if state.confirming is not None:
+        return NextAction(kind="answer", type="boolean")
     if state.asking is None:
-        return NextAction(kind="talk" if definition.states[state.state].reply else "none")
+        spec = definition.states[state.state]
+        return NextAction(kind="talk" if spec.reply or spec.hand_over else "none")
+    if state.together:
+        return NextAction(kind="answer", slot=state.asking, type="text")
     slot = definition.slots[state.asking]
     choices = tuple(choice.value for choice in choices_of(slot))
     return NextAction(kind="answer", slot=state.asking, type=slot.type, choices=choices)

@@ -19,6 +19,12 @@ class MachineState(Compact):
         came_from: In `error`, and only there: the state to return to.
         context: What the session was opened with, as far as the definition declares it.
         ended: Nothing more is expected.
+        stale: Slots whose values no longer count, because something else has been corrected; they are asked anew.
+        again: Those of them that are asked next, whatever the state.
+        together: The open question is for all the slots of the state at once.
+        confirming: The interruption about which the person has been asked whether it is meant.
+        language: In which the person is spoken to; empty: the definition's own.
+        channel: On which; empty: no particular one.
     """
 
     state: str
@@ -30,7 +36,20 @@ class MachineState(Compact):
     came_from: str | None = None
     context: dict[str, str] = {}
     ended: bool = False
+    stale: tuple[str, ...] = ()
+    again: tuple[str, ...] = ()
+    together: bool = False
+    confirming: str | None = None
+    language: str = ""
+    channel: str = ""
 
     def lacks(self, slot: str) -> bool:
         """Tell whether a slot is still to be asked for."""
-        return slot not in self.slots and slot not in self.skipped
+        return (slot not in self.slots or slot in self.stale) and slot not in self.skipped
+
+    @property
+    def known(self) -> dict[str, JsonValue]:
+        """What counts of what is known."""
+        if not self.stale:
+            return self.slots
+        return {name: value for name, value in self.slots.items() if name not in self.stale}

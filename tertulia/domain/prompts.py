@@ -34,8 +34,9 @@ Don't repeat the open question: it is asked again right after your answer."""
 
 def variables(definition: Definition, state: MachineState) -> dict[str, str]:
     """Collect what any text may mention: the slots' values, over the session's context, over its stand-ins."""
-    known = {name: shown(value) for name, value in state.slots.items()}
-    return {**definition.context, **state.context, **known}
+    known = {name: shown(value) for name, value in state.known.items()}
+    spoken = {"language": state.language or definition.language, "channel": state.channel}
+    return {**spoken, **definition.context, **state.context, **known}
 
 
 def about(slot: Slot, name: str) -> dict[str, str]:
@@ -49,12 +50,16 @@ def about(slot: Slot, name: str) -> dict[str, str]:
 
 def question(definition: Definition, state: MachineState) -> str:
     """Put the open question; empty where there is none."""
+    if state.confirming is not None:
+        interruption = definition.interruptions.offered.get(state.confirming)
+        return render(interruption.confirm, variables(definition, state)) if interruption else ""
     if state.asking is None:
         return ""
     slot = definition.slots[state.asking]
-    if "{" not in slot.ask:
-        return slot.ask.strip()
-    return render(slot.ask, {**variables(definition, state), **about(slot, state.asking)})
+    words = definition.states[state.came_from or state.state].ask_together if state.together else slot.ask
+    if "{" not in words:
+        return words.strip()
+    return render(words, {**variables(definition, state), **about(slot, state.asking)})
 
 
 def say(definition: Definition, state: MachineState, template: str, extra: Mapping[str, str] | None = None) -> str:
@@ -111,7 +116,11 @@ def completion_request(definition: Definition, ask: Ask, window: Sequence[Messag
             temperature=0.0,
             json_schema=slots.json_schema(slot),
         )
-    return CompletionRequest(messages=(_system(_replying(definition, ask)), *_spoken(window[-definition.window :])))
+    return CompletionRequest(
+        messages=(_system(_replying(definition, ask)), *_spoken(window[-definition.window :])),
+        max_tokens=definition.replies.max_tokens,
+        temperature=definition.replies.temperature,
+    )
 
 
 def _understanding(slot: Slot, ask: Ask) -> str:

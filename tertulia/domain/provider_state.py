@@ -29,7 +29,7 @@ class Breaker(State):
     Attributes:
         openings: How often it has opened without a time of health in between; decides how long it stays open.
         reason: The class of the failure that opened it last.
-        consecutive_failures: Countable failures in a row.
+        strikes: Countable failures in a row; one to connect counts for three.
         canaries: Canaries in a row that were answered.
         recovered_at: When it closed again, from which the slow start counts; None where it never opened.
     """
@@ -38,7 +38,7 @@ class Breaker(State):
     open_until: AwareDatetime | None = None
     openings: int = 0
     reason: FailureClass | None = None
-    consecutive_failures: int = 0
+    strikes: int = 0
     canaries: int = 0
     recovered_at: AwareDatetime | None = None
 
@@ -134,6 +134,7 @@ class Known:
     Attributes:
         samples: Oldest first; the last few minutes, bounded in number.
         in_flight: Calls under way over all workers.
+        canary_in_flight: Whether the canary's slot is taken.
         oldest_silent_since: Start of the oldest call under way that has had no text yet; None where there is none.
         spent_usd: Spent and reserved today.
     """
@@ -141,5 +142,6 @@ class Known:
     state: ProviderState = NOTHING_DECIDED
     samples: tuple[Sample, ...] = ()
     in_flight: int = 0
+    canary_in_flight: bool = False
     oldest_silent_since: datetime | None = None
     spent_usd: Decimal = Decimal(0)

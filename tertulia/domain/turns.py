@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime
 
-from tertulia.domain.completions import Usage
+from tertulia.domain.completions import RateLimits, Usage
 from tertulia.domain.conversation import (
     Message,
     NextAction,
@@ -17,8 +17,9 @@ from tertulia.domain.conversation import (
     SessionStatus,
     TurnStatus,
 )
+from tertulia.domain.costs import CostSource
 from tertulia.domain.errors import FailureClass
-from tertulia.domain.ids import DefinitionHash, MessageId, ProviderName, SessionId
+from tertulia.domain.ids import DEFAULT_TENANT, DefinitionHash, MessageId, ProviderName, SessionId
 
 
 class PassedOver(Payload):
@@ -42,10 +43,56 @@ class Candidate(Payload):
 
 
 class Ranking(Payload):
-    """The order in which to ask, best first, and who was left out."""
+    """The order in which to ask, best first, and who was left out.
+
+    Attributes:
+        retry_at: Earliest time at which one of those left out may be asked; None where time alone changes nothing.
+        patience_s: How long a turn may wait for a provider, counted from the turn's beginning, seconds.
+    """
 
     candidates: tuple[Candidate, ...]
     passed_over: tuple[PassedOver, ...] = ()
+    retry_at: AwareDatetime | None = None
+    patience_s: float = 0
+
+
+class WaitTurn(Payload):
+    """Store that a turn waits for a provider, and until when."""
+
+    session_id: SessionId
+    turn: int
+    resumes_at: AwareDatetime
+
+
+class TurnWaits(Payload):
+    """Tells those who follow a turn that it waits for a provider, and until when."""
+
+    turn: int
+    resumes_at: AwareDatetime
+
+
+class Warm(Payload):
+    """Who answered last, and may still have the prompt in a cache."""
+
+    provider: ProviderName
+    input_tokens: int
+    at: AwareDatetime
+
+
+class Wanted(Payload):
+    """What a turn is expected to ask of a provider."""
+
+    input_tokens: int = 0
+    warm: Warm | None = None
+
+
+class RankTurn(Payload):
+    """Order the providers anew for a turn that has asked all it could."""
+
+    session_id: SessionId
+    turn: int
+    wanted: Wanted
+    at: AwareDatetime
 
 
 class BeginTurn(Payload):
@@ -58,6 +105,7 @@ class BeginTurn(Payload):
     session_id: SessionId
     turn: int
     messages: tuple[Message, ...]
+    wanted: Wanted = Wanted()
     at: AwareDatetime
 
 
@@ -77,11 +125,15 @@ class ProviderTry(Payload):
 
     Attributes:
         failure: None where it answered.
+        attempts: How often it was asked.
+        wasted_usd: What its failed attempts can have cost, as far as that can be told.
     """
 
     provider: ProviderName
     failure: FailureClass | None = None
     detail: str = ""
+    attempts: int = 1
+    wasted_usd: Decimal = Decimal(0)
 
 
 class EndTurn(Payload):
@@ -127,22 +179,34 @@ class NewSession(Payload):
 
 
 class AttemptKey(Payload):
-    """Names one attempt at one provider, for ever.
+    """Names one attempt at one provider, for ever, and says what it is for.
 
     Attributes:
+        attempt_id: Unique for ever: in a turn `{workflow_run_id}/{activity_id}/{attempt}`, elsewhere a UUID.
+        session_id: None outside of a session, and where the session has been erased.
+        turn: 0 outside of a session.
         ask: Which question of the turn, from 1.
-        attempt: Temporal's attempt number at this provider, from 1.
+        attempt: Number of the attempt at this provider, from 1.
+        is_retry: Whether another attempt has failed before it for the same answer, here or at another provider.
     """
 
-    session_id: SessionId
+    attempt_id: str = ""
+    session_id: SessionId | None
     turn: int
     ask: int
     provider: ProviderName
     attempt: int
+    is_retry: bool = False
+    tenant: str = DEFAULT_TENANT
 
 
 class AttemptOutcome(Payload):
-    """How an attempt ended. `failure` is None where it answered."""
+    """How an attempt ended. `failure` is None where it answered.
+
+    Attributes:
+        cost_usd: What it cost; where `cost_at_most_usd` differs, what it cost at least. None where nothing is known.
+        cost_at_most_usd: What it can have cost at most; None where that can't be told.
+    """
 
     failure: FailureClass | None
     status: int | None = None
@@ -153,6 +217,9 @@ class AttemptOutcome(Payload):
     latency_ms: float
     usage: Usage = Usage()
     cost_usd: Decimal | None = None
+    cost_at_most_usd: Decimal | None = None
+    cost_source: CostSource = "unknown"
+    limits: RateLimits | None = None
 
 
 # --- reads --------------------------------------------------------------------------------------------------------
@@ -210,7 +277,11 @@ class AttemptRecord(Payload):
 
 
 class TurnRecord(Payload):
-    """A turn as stored, with its evidence."""
+    """A turn as stored, with its evidence.
+
+    Attributes:
+        resumes_at: Until when it waited for a provider the last time; None where it never did.
+    """
 
     session_id: SessionId
     turn: int
@@ -224,6 +295,7 @@ class TurnRecord(Payload):
     attempts: tuple[AttemptRecord, ...]
     started_at: datetime
     ended_at: datetime | None
+    resumes_at: datetime | None = None
 
 
 class Delta(Payload):

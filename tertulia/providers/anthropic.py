@@ -9,8 +9,9 @@ import httpx
 
 from tertulia.domain.completions import Completion, CompletionRequest, FinishReason, TextDelta, Usage
 from tertulia.domain.health import ProbeResult
+from tertulia.domain.token_estimates import size
 from tertulia.providers import attempt, calls, errors, prompt
-from tertulia.providers.attempt import Stage
+from tertulia.providers.attempt import Bill, Stage
 from tertulia.providers.endpoint import Endpoint
 from tertulia.providers.sse import JSONEvent, JSONEventDecoder
 from tertulia.providers.untrusted import count, items, mapping, string
@@ -33,6 +34,9 @@ _KEYWORDS = frozenset(
     {"$defs", "$ref", "allOf", "anyOf", "const", "description", "enum", "items", "properties", "required", "type"}
 )
 
+# The message begins with a count of its first token or so, which says nothing about the rest.
+_UNCOUNTED = {"output_visible": 0, "output_reasoning": 0}
+
 
 class AnthropicMessages:
     """A Completer. The client is shared and belongs to whoever opened it."""
@@ -49,12 +53,12 @@ class AnthropicMessages:
             ProviderFailure: Whatever went wrong, with its class.
         """
         call = self._endpoint.ask("/v1/messages", self._headers, _body(request, self._endpoint.model), request)
-        return attempt.stream(self._http, call, MessageAnswer(), self._endpoint.clocks)
+        return attempt.stream(self._http, call, request, MessageAnswer(), self._endpoint.clocks)
 
     async def probe(self) -> ProbeResult:
         """Find out at no cost whether the key is good and the model exists. Never raises."""
         call = self._endpoint.look_up(f"/v1/models/{quote(self._endpoint.model, safe='')}", self._headers)
-        return await calls.probe(self._http, call, lambda _: (True, ""), connect_s=self._endpoint.clocks.connect)
+        return await calls.probe(self._http, call, lambda _: "", connect_s=self._endpoint.clocks.connect)
 
 
 def _body(request: CompletionRequest, model: str) -> dict[str, Any]:
@@ -96,10 +100,12 @@ class MessageAnswer:
     def __init__(self) -> None:
         self._events = JSONEventDecoder()
         self._texts: list[str] = []
+        self._said = 0
         self._speaking = False
         self._stopped = False
         self._finish = FinishReason.STOP
         self._usage: dict[str, Any] = {}
+        self._counted = False
         self._model = ""
         self._id: str | None = None
 
@@ -109,6 +115,12 @@ class MessageAnswer:
         if self._stopped:
             return Stage.SETTLED
         return Stage.SPEAKING if self._speaking else Stage.SILENT
+
+    @property
+    def bill(self) -> Bill:
+        """What it has used so far; the tokens of the answer are counted at its end."""
+        usage = _usage(self._usage)
+        return Bill(self._said, usage if self._counted else usage.model_copy(update=_UNCOUNTED))
 
     def feed(self, data: bytes) -> Iterator[str]:
         """Take the next bytes; yield the pieces of content."""
@@ -157,6 +169,7 @@ class MessageAnswer:
             case "message_delta":
                 self._take_end(mapping(event.get("delta")))
                 self._take_usage(event)
+                self._counted = "usage" in event
             case "message_stop":
                 self._stopped = True
             case "message":
@@ -169,6 +182,7 @@ class MessageAnswer:
 
     def _take_content(self, content: Mapping[str, Any]) -> Iterator[str]:
         text = string(content.get("text"))
+        self._said += size(text) + size(string(content.get("thinking")))
         # A block begins empty; thoughts and the arguments of a tool are content that nobody is shown.
         if text or string(content.get("type")).endswith("_delta"):
             self._speaking = True
@@ -189,6 +203,7 @@ class MessageAnswer:
         for block in items(message.get("content")):
             yield from self._take_content(mapping(block))
         self._take_end(message)
+        self._counted = "usage" in message
         self._stopped = True
 
 

@@ -4,15 +4,19 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol, assert_never
 
 import httpx
 
-from tertulia.domain.completions import Completion, FinishReason, TextDelta
+from tertulia.domain.completions import Completion, CompletionRequest, FinishReason, RateLimits, TextDelta, Usage
 from tertulia.domain.errors import FailureClass, ProviderFailure
+from tertulia.domain.token_estimates import usage_so_far
 from tertulia.providers import errors
 from tertulia.providers.calls import Call, respond
+from tertulia.providers.rate_limits import rate_limits
 
 # How long to listen on after the terminal marker, for the usage that may trail it.
 TRAILING_S = 2.0
@@ -29,6 +33,7 @@ class Clocks:
         connect: Until the connection stands.
         headers: From the start until the response's headers.
         first_content: From the start until the first piece of content.
+        cold_start: Until the first piece of content where the model may have to be loaded first.
         gap: Between two pieces of content.
         total: From the start until the answer is complete.
     """
@@ -36,6 +41,7 @@ class Clocks:
     connect: float = 5.0
     headers: float = 30.0
     first_content: float = 30.0
+    cold_start: float = 120.0
     gap: float = 30.0
     total: float = 30.0
 
@@ -49,11 +55,29 @@ class Stage(StrEnum):
     SETTLED = "settled"  # nothing more is expected
 
 
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What an answer has used so far.
+
+    Attributes:
+        said: Bytes of UTF-8, those that nobody is shown (reasoning) included.
+        usage: As far as the provider has counted by now.
+        charged_usd: What it says it charges; None where it doesn't say.
+    """
+
+    said: int
+    usage: Usage
+    charged_usd: Decimal | None = None
+
+
 class Answer(Protocol):
     """What a wire makes of the bytes of one answer. Does no I/O."""
 
     @property
     def stage(self) -> Stage: ...
+
+    @property
+    def bill(self) -> Bill: ...
 
     def feed(self, data: bytes) -> Iterable[str]:
         """Take the next bytes; yield the pieces of content, empty ones for content that nobody is shown (reasoning).
@@ -95,22 +119,29 @@ def answered(completion: Completion) -> Completion:
 
 
 async def stream(
-    http: httpx.AsyncClient, call: Call, answer: Answer, clocks: Clocks
+    http: httpx.AsyncClient, call: Call, request: CompletionRequest, answer: Answer, clocks: Clocks
 ) -> AsyncGenerator[TextDelta | Completion]:
     """Make the call; yield the text as it comes, then the Completion. The response is closed whatever happens.
 
     Raises:
-        ProviderFailure: Whatever went wrong.
+        ProviderFailure: Whatever went wrong, and what it has used all the same.
     """
     started = asyncio.get_running_loop().time()
+    limits: RateLimits | None = None
     headers_s = min(clocks.headers, clocks.first_content, clocks.total)
     try:
         async with respond(http, call, connect_s=clocks.connect, headers_s=headers_s) as response:
+            limits = rate_limits(response.headers, datetime.now(UTC))
             async with aclosing(_texts(response, answer, clocks, started)) as texts:
                 async for text in texts:
                     yield TextDelta(text=text)
-            yield answer.completion()
+            yield answer.completion().model_copy(update={"limits": limits})
     except ProviderFailure as failure:
+        bill = answer.bill
+        if bill.said or bill.usage.source == "reported":
+            failure.usage = usage_so_far(request, bill.said, bill.usage)
+        failure.charged_usd = bill.charged_usd
+        failure.limits = failure.limits or limits
         # From None: what `presentable` hides would still stand in the cause.
         raise errors.presentable(failure, call.secrets) from None
 

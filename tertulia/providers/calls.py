@@ -58,25 +58,28 @@ async def respond(
 
 
 async def probe(
-    http: httpx.AsyncClient, call: Call, judge: Callable[[object], tuple[bool, str]], *, connect_s: float
+    http: httpx.AsyncClient, call: Call, judge: Callable[[object], str], *, connect_s: float
 ) -> ProbeResult:
     """Ask for something that costs nothing, and tell what the answer shows. Never raises.
 
     Args:
-        judge: Reads the parsed body; returns whether the provider can be used, and what there is to say.
+        judge: Reads the parsed body; returns what there is to say, and raises ProviderFailure where the provider can't
+            be used.
     """
     now = asyncio.get_running_loop().time
     started = now()
+    failed: FailureClass | None = None
     try:
         async with asyncio.timeout(PROBE_S), respond(http, call, connect_s=connect_s, headers_s=PROBE_S) as response:
             body = await _read(response, MAX_PROBE_BYTES)
-        usable, detail = judge(untrusted.parse(body))
+        detail = judge(untrusted.parse(body))
     except TimeoutError:
-        usable, detail = False, f"no answer within {PROBE_S:g} s"
+        failed, detail = FailureClass.TIMEOUT, f"no answer within {PROBE_S:g} s"
     except ProviderFailure as failure:
         shown = errors.presentable(failure, call.secrets)
-        usable, detail = False, f"{shown.failure}: {shown.detail}"
-    return ProbeResult(reachable=usable, latency_ms=(now() - started) * 1000, detail=detail)
+        failed, detail = shown.failure, f"{shown.failure}: {shown.detail}"
+    latency_ms = (now() - started) * 1000
+    return ProbeResult(reachable=failed is None, latency_ms=latency_ms, detail=detail, failure=failed)
 
 
 async def _send(http: httpx.AsyncClient, call: Call, connect_s: float, headers_s: float) -> httpx.Response:

@@ -13,6 +13,7 @@ import httpx
 
 from tertulia.domain.errors import FailureClass, ProviderFailure
 from tertulia.providers import untrusted
+from tertulia.providers.rate_limits import rate_limits
 from tertulia.providers.retry_hints import retry_hint
 from tertulia.providers.untrusted import items, mapping, number, string
 
@@ -214,7 +215,15 @@ def presentable(failure: ProviderFailure, secrets: Iterable[str]) -> ProviderFai
     detail = _KEY.sub("…", detail)
     if len(detail) > MAX_DETAIL:
         detail = detail[: MAX_DETAIL - 1] + "…"
-    return ProviderFailure(failure.failure, detail, status=failure.status, retry_after=failure.retry_after)
+    return ProviderFailure(
+        failure.failure,
+        detail,
+        status=failure.status,
+        retry_after=failure.retry_after,
+        usage=failure.usage,
+        charged_usd=failure.charged_usd,
+        limits=failure.limits,
+    )
 
 
 def _failure(
@@ -227,6 +236,7 @@ def _failure(
         f"{message} ({upstream})" if upstream else message,
         status=status,
         retry_after=retry_hint(headers, error, now),
+        limits=rate_limits(headers, now),
     )
 
 

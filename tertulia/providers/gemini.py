@@ -10,8 +10,9 @@ import httpx
 from tertulia.domain.completions import Completion, CompletionRequest, FinishReason, TextDelta, Usage
 from tertulia.domain.errors import FailureClass, ProviderFailure
 from tertulia.domain.health import ProbeResult
+from tertulia.domain.token_estimates import size
 from tertulia.providers import attempt, calls, errors, prompt
-from tertulia.providers.attempt import Stage
+from tertulia.providers.attempt import Bill, Stage
 from tertulia.providers.endpoint import Endpoint
 from tertulia.providers.sse import JSONEvent, JSONEventDecoder
 from tertulia.providers.untrusted import count, items, mapping, string
@@ -51,12 +52,12 @@ class GeminiContent:
         """
         path = f"{self._path}:streamGenerateContent?alt=sse"
         call = self._endpoint.ask(path, self._headers, _body(request), request)
-        return attempt.stream(self._http, call, ContentAnswer(), self._endpoint.clocks)
+        return attempt.stream(self._http, call, request, ContentAnswer(), self._endpoint.clocks)
 
     async def probe(self) -> ProbeResult:
         """Find out at no cost whether the key is good and the model exists. Never raises."""
         call = self._endpoint.look_up(self._path, self._headers)
-        return await calls.probe(self._http, call, lambda _: (True, ""), connect_s=self._endpoint.clocks.connect)
+        return await calls.probe(self._http, call, lambda _: "", connect_s=self._endpoint.clocks.connect)
 
 
 def _body(request: CompletionRequest) -> dict[str, Any]:
@@ -88,6 +89,7 @@ class ContentAnswer:
     def __init__(self) -> None:
         self._events = JSONEventDecoder()
         self._texts: list[str] = []
+        self._said = 0
         self._speaking = False
         self._calls_tools = False
         self._finish: FinishReason | None = None
@@ -99,6 +101,11 @@ class ContentAnswer:
     def stage(self) -> Stage:
         """How far the answer has come; only the end of the stream tells that it is complete."""
         return Stage.SPEAKING if self._speaking else Stage.SILENT
+
+    @property
+    def bill(self) -> Bill:
+        """What it has used so far: every event has the running total."""
+        return Bill(self._said, _usage(self._usage))
 
     def feed(self, data: bytes) -> Iterator[str]:
         """Take the next bytes; yield the pieces of content."""
@@ -133,11 +140,11 @@ class ContentAnswer:
                 yield from self._read(event.data)
 
     def _read(self, chunk: Mapping[str, Any]) -> Iterator[str]:
+        # A running total.
+        self._usage = mapping(chunk.get("usageMetadata")) or self._usage
         _raise_error(chunk)
         self._model = string(chunk.get("modelVersion")) or self._model
         self._id = string(chunk.get("responseId")) or self._id
-        # A running total.
-        self._usage = mapping(chunk.get("usageMetadata")) or self._usage
         candidate = mapping(next(iter(items(chunk.get("candidates"))), None))
         for part in items(mapping(candidate.get("content")).get("parts")):
             yield from self._read_part(mapping(part))
@@ -149,6 +156,7 @@ class ContentAnswer:
         text = string(part.get("text"))
         if text or "functionCall" in part:
             self._speaking = True
+            self._said += size(text)
             shown = "" if part.get("thought") else text
             self._texts.append(shown)
             yield shown

@@ -1,15 +1,18 @@
 """The wire of Ollama's /api/chat: newline-delimited JSON."""
 
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 
 from tertulia.domain.completions import Completion, CompletionRequest, FinishReason, TextDelta, Usage
+from tertulia.domain.errors import FailureClass, ProviderFailure
 from tertulia.domain.health import ProbeResult
+from tertulia.domain.token_estimates import size
 from tertulia.providers import attempt, calls, errors
-from tertulia.providers.attempt import Stage
+from tertulia.providers.attempt import Bill, Clocks, Stage
 from tertulia.providers.endpoint import Endpoint
 from tertulia.providers.sse import JSONEvent, JSONEventDecoder, LineDecoder
 from tertulia.providers.untrusted import count, items, mapping, string
@@ -20,9 +23,10 @@ _FINISH = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
 class OllamaChat:
     """A Completer. The client is shared and belongs to whoever opened it."""
 
-    def __init__(self, http: httpx.AsyncClient, endpoint: Endpoint) -> None:
+    def __init__(self, http: httpx.AsyncClient, endpoint: Endpoint, context_window: int | None = None) -> None:
         self._http = http
         self._endpoint = endpoint
+        self._context_window = context_window
         # A server of one's own needs no key, the hosted one does.
         self._headers = endpoint.credential("authorization", "Bearer ")
 
@@ -32,27 +36,51 @@ class OllamaChat:
         Raises:
             ProviderFailure: Whatever went wrong, with its class.
         """
-        call = self._endpoint.ask("/api/chat", self._headers, _body(request, self._endpoint.model), request)
-        return attempt.stream(self._http, call, ChatLines(), self._endpoint.clocks)
+        body = _body(request, self._endpoint.model, self._context_window)
+        call = self._endpoint.ask("/api/chat", self._headers, body, request)
+        return attempt.stream(self._http, call, request, ChatLines(), _with_cold_start(self._endpoint.clocks))
 
     async def probe(self) -> ProbeResult:
-        """Find out whether the server is up and has the model. Never raises."""
-        call = self._endpoint.look_up("/api/tags", self._headers)
-        return await calls.probe(self._http, call, self._judge, connect_s=self._endpoint.clocks.connect)
+        """Find out whether the server is up, has the model, and has it loaded. Never raises."""
+        installed = await self._look_up("/api/tags", self._judge_installed)
+        if not installed.reachable:
+            return installed
+        loaded = await self._look_up("/api/ps", self._judge_loaded)
+        # A server too old to tell what is loaded can be used like any other.
+        return installed.model_copy(update={"detail": loaded.detail if loaded.reachable else ""})
 
-    def _judge(self, body: object) -> tuple[bool, str]:
-        installed = {_tagged(string(mapping(model).get("name"))) for model in items(mapping(body).get("models"))}
-        if _tagged(self._endpoint.model) in installed:
-            return True, ""
-        return False, f"config: the model {self._endpoint.model} is not installed"
+    async def _look_up(self, path: str, judge: Callable[[object], str]) -> ProbeResult:
+        call = self._endpoint.look_up(path, self._headers)
+        return await calls.probe(self._http, call, judge, connect_s=self._endpoint.clocks.connect)
+
+    def _judge_installed(self, body: object) -> str:
+        if _tagged(self._endpoint.model) in _names(body):
+            return ""
+        raise ProviderFailure(FailureClass.CONFIG, f"the model {self._endpoint.model} is not installed")
+
+    def _judge_loaded(self, body: object) -> str:
+        loaded = _tagged(self._endpoint.model) in _names(body)
+        return "" if loaded else "the model is not loaded: the first answer takes longer"
+
+
+def _with_cold_start(clocks: Clocks) -> Clocks:
+    # While a model is being loaded, nothing is sent, not even headers.
+    return replace(clocks, headers=clocks.cold_start, first_content=clocks.cold_start)
+
+
+def _names(body: object) -> set[str]:
+    return {_tagged(string(mapping(model).get("name"))) for model in items(mapping(body).get("models"))}
 
 
 def _tagged(model: str) -> str:
     return model if ":" in model else f"{model}:latest"
 
 
-def _body(request: CompletionRequest, model: str) -> dict[str, Any]:
+def _body(request: CompletionRequest, model: str, context_window: int | None) -> dict[str, Any]:
     options: dict[str, Any] = {"num_predict": request.max_tokens}
+    if context_window is not None:
+        # A longer prompt is cut without a word, and the server's own window is short.
+        options["num_ctx"] = context_window
     if request.temperature is not None:
         options["temperature"] = request.temperature
     body: dict[str, Any] = {
@@ -72,6 +100,7 @@ class ChatLines:
     def __init__(self) -> None:
         self._lines = JSONEventDecoder(LineDecoder())
         self._texts: list[str] = []
+        self._said = 0
         self._speaking = False
         self._calls_tools = False
         self._done: Mapping[str, Any] | None = None
@@ -82,6 +111,11 @@ class ChatLines:
         if self._done is not None:
             return Stage.SETTLED
         return Stage.SPEAKING if self._speaking else Stage.SILENT
+
+    @property
+    def bill(self) -> Bill:
+        """What it has used so far; it is counted at the end."""
+        return Bill(self._said, _usage(self._done or {}))
 
     def feed(self, data: bytes) -> Iterator[str]:
         """Take the next bytes; yield the pieces of content."""
@@ -125,6 +159,7 @@ class ChatLines:
 
     def _read_message(self, message: Mapping[str, Any]) -> Iterator[str]:
         text = string(message.get("content"))
+        self._said += size(text) + size(string(message.get("thinking")))
         self._calls_tools = self._calls_tools or bool(message.get("tool_calls"))
         if text or message.get("thinking") or message.get("tool_calls"):
             self._speaking = True

@@ -9,18 +9,21 @@ from typing import Any, Literal
 import httpx
 
 from tertulia.domain.completions import Completion, CompletionRequest, FinishReason, TextDelta, Usage
+from tertulia.domain.errors import FailureClass, ProviderFailure
 from tertulia.domain.health import ProbeResult
+from tertulia.domain.providers import ProviderKind
+from tertulia.domain.token_estimates import size
 from tertulia.providers import attempt, calls, errors
-from tertulia.providers.attempt import Stage
+from tertulia.providers.attempt import Bill, Stage
 from tertulia.providers.endpoint import Endpoint
 from tertulia.providers.sse import JSONEvent, JSONEventDecoder
 from tertulia.providers.untrusted import count, items, mapping, number, string
 
-DialectName = Literal["openai", "openrouter", "groq"]
+Dialect = Literal[ProviderKind.OPENAI, ProviderKind.OPENROUTER, ProviderKind.GROQ]
 
 
 @dataclass(frozen=True, slots=True)
-class _Dialect:
+class _Peculiarities:
     """How a provider departs from the common wire.
 
     Attributes:
@@ -36,10 +39,10 @@ class _Dialect:
     probe_path: Literal["/models", "/key"] = "/models"
 
 
-_DIALECTS: Mapping[DialectName, _Dialect] = {
-    "openai": _Dialect(),
-    "openrouter": _Dialect(charges=True, probe_path="/key"),
-    "groq": _Dialect(max_tokens="max_completion_tokens", streams_json=False),
+_PECULIARITIES: Mapping[Dialect, _Peculiarities] = {
+    ProviderKind.OPENAI: _Peculiarities(),
+    ProviderKind.OPENROUTER: _Peculiarities(charges=True, probe_path="/key"),
+    ProviderKind.GROQ: _Peculiarities(max_tokens="max_completion_tokens", streams_json=False),
 }
 
 _FINISH = {
@@ -54,10 +57,10 @@ _FINISH = {
 class OpenAIChat:
     """A Completer. The client is shared and belongs to whoever opened it."""
 
-    def __init__(self, http: httpx.AsyncClient, endpoint: Endpoint, dialect: DialectName = "openai") -> None:
+    def __init__(self, http: httpx.AsyncClient, endpoint: Endpoint, dialect: Dialect = ProviderKind.OPENAI) -> None:
         self._http = http
         self._endpoint = endpoint
-        self._dialect = _DIALECTS[dialect]
+        self._peculiar = _PECULIARITIES[dialect]
         self._headers = endpoint.credential("authorization", "Bearer ")
 
     def stream(self, request: CompletionRequest) -> AsyncGenerator[TextDelta | Completion]:
@@ -66,40 +69,41 @@ class OpenAIChat:
         Raises:
             ProviderFailure: Whatever went wrong, with its class.
         """
-        body = _body(request, self._endpoint.model, self._dialect)
+        body = _body(request, self._endpoint.model, self._peculiar)
         call = self._endpoint.ask("/chat/completions", self._headers, body, request)
-        return attempt.stream(self._http, call, ChatAnswer(charges=self._dialect.charges), self._endpoint.clocks)
+        answer = ChatAnswer(charges=self._peculiar.charges)
+        return attempt.stream(self._http, call, request, answer, self._endpoint.clocks)
 
     async def probe(self) -> ProbeResult:
         """Find out at no cost whether the provider can be reached with our key. Never raises."""
-        call = self._endpoint.look_up(self._dialect.probe_path, self._headers)
-        judge = _judge_key if self._dialect.probe_path == "/key" else self._judge_models
+        call = self._endpoint.look_up(self._peculiar.probe_path, self._headers)
+        judge = _judge_key if self._peculiar.probe_path == "/key" else self._judge_models
         return await calls.probe(self._http, call, judge, connect_s=self._endpoint.clocks.connect)
 
-    def _judge_models(self, body: object) -> tuple[bool, str]:
+    def _judge_models(self, body: object) -> str:
         listed = {str(mapping(model).get("id")).removeprefix("models/") for model in items(mapping(body).get("data"))}
         known = not listed or self._endpoint.model.removeprefix("models/") in listed
-        return True, "" if known else f"the model {self._endpoint.model} is not listed"
+        return "" if known else f"the model {self._endpoint.model} is not listed"
 
 
-def _judge_key(body: object) -> tuple[bool, str]:
+def _judge_key(body: object) -> str:
     remaining = number(mapping(mapping(body).get("data")).get("limit_remaining"))
     if remaining is not None and remaining <= 0:
-        return False, "billing: the key's limit is used up"
-    return True, ""
+        raise ProviderFailure(FailureClass.BILLING, "the key's limit is used up")
+    return ""
 
 
-def _body(request: CompletionRequest, model: str, dialect: _Dialect) -> dict[str, Any]:
+def _body(request: CompletionRequest, model: str, peculiar: _Peculiarities) -> dict[str, Any]:
     body: dict[str, Any] = {
         "model": model,
         "messages": [{"role": message.role, "content": message.text} for message in request.messages],
-        dialect.max_tokens: request.max_tokens,
+        peculiar.max_tokens: request.max_tokens,
     }
     if request.temperature is not None:
         body["temperature"] = request.temperature
     if request.json_schema is not None:
         body["response_format"] = {"type": "json_schema", "json_schema": _json_schema(request.json_schema)}
-    if request.json_schema is None or dialect.streams_json:
+    if request.json_schema is None or peculiar.streams_json:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     return body
 
@@ -117,8 +121,10 @@ class ChatAnswer:
         self._charges = charges
         self._events = JSONEventDecoder()
         self._texts: list[str] = []
+        self._said = 0
         self._speaking = False
         self._refused = False
+        self._broken_off = False
         self._finish: FinishReason | None = None
         self._settled = False
         self._usage: Mapping[str, Any] | None = None
@@ -133,6 +139,12 @@ class ChatAnswer:
         if self._finish:
             return Stage.COMPLETE
         return Stage.SPEAKING if self._speaking else Stage.SILENT
+
+    @property
+    def bill(self) -> Bill:
+        """What it has used so far."""
+        usage = self._usage or {}
+        return Bill(self._said, _usage(usage), self._charge(usage) if self._charges else None)
 
     def feed(self, data: bytes) -> Iterator[str]:
         """Take the next bytes; yield the pieces of content."""
@@ -153,15 +165,15 @@ class ChatAnswer:
             raise attempt.truncated()
         text = "".join(self._texts)
         finish = self._finish or FinishReason.STOP
-        usage = self._usage or {}
+        bill = self.bill
         return attempt.answered(
             Completion(
                 text=text,
                 finish=FinishReason.CONTENT_FILTER if self._refused and not text else finish,
-                usage=_usage(usage),
+                usage=bill.usage,
                 model=self._model,
                 request_id=self._id,
-                charged_usd=_charge(usage.get("cost")) if self._charges else None,
+                charged_usd=bill.charged_usd,
             )
         )
 
@@ -174,10 +186,12 @@ class ChatAnswer:
 
     def _read(self, chunk: Mapping[str, Any]) -> Iterator[str]:
         choice = mapping(next(iter(items(chunk.get("choices"))), None))
-        _raise_error(chunk, choice)
+        self._usage = _usage_in(chunk) or self._usage
+        if error := _error_in(chunk, choice):
+            self._broken_off = True
+            raise errors.from_event(error, datetime.now(UTC))
         self._model = string(chunk.get("model")) or self._model
         self._id = string(chunk.get("id")) or self._id
-        self._usage = _usage_in(chunk) or self._usage
         # Usage beside the finish settles nothing: some report both on every chunk.
         self._settled = bool(self._finish and not choice and self._usage)
         yield from self._read_delta(mapping(choice.get("delta") or choice.get("message")))
@@ -188,6 +202,8 @@ class ChatAnswer:
 
     def _read_delta(self, delta: Mapping[str, Any]) -> Iterator[str]:
         text = string(delta.get("content"))
+        thought = string(delta.get("reasoning")) or string(delta.get("reasoning_content"))
+        self._said += size(text) + size(thought)
         self._refused = self._refused or bool(delta.get("refusal"))
         if text:
             self._texts.append(text)
@@ -195,13 +211,19 @@ class ChatAnswer:
             self._speaking = True
             yield text
 
+    def _charge(self, usage: Mapping[str, Any]) -> Decimal | None:
+        amount = number(usage.get("cost"))
+        if amount is not None and amount >= 0:
+            return amount
+        # Who charges by the answer charges nothing for one that it broke off itself (OpenRouter's insurance).
+        return Decimal(0) if self._broken_off else None
 
-def _raise_error(chunk: Mapping[str, Any], choice: Mapping[str, Any]) -> None:
+
+def _error_in(chunk: Mapping[str, Any], choice: Mapping[str, Any]) -> Mapping[str, Any] | None:
     error = errors.error_in(chunk) or errors.error_in(mapping(chunk.get("x_groq"))) or errors.error_in(choice)
     if error is None and choice.get("finish_reason") == "error":
-        error = {"message": "the provider ended the answer with an error"}
-    if error is not None:
-        raise errors.from_event(error, datetime.now(UTC))
+        return {"message": "the provider ended the answer with an error"}
+    return error
 
 
 def _usage_in(chunk: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -227,8 +249,3 @@ def _usage(reported: Mapping[str, Any]) -> Usage:
         output_reasoning=reasoning,
         source="reported",
     )
-
-
-def _charge(value: object) -> Decimal | None:
-    amount = number(value)
-    return amount if amount is not None and amount >= 0 else None

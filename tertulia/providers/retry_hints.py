@@ -15,7 +15,7 @@ MAX_WAIT = timedelta(hours=24)
 _GEMINI_ZONE = "America/Los_Angeles"
 
 # Beyond this it is no wait but something else in the wrong place.
-_ABSURD_S = timedelta(days=366).total_seconds()
+ABSURD_S = timedelta(days=366).total_seconds()
 
 # Numbers this large are moments, not durations: seconds or milliseconds since 1970.
 _EPOCH_S = 1e9
@@ -46,30 +46,46 @@ def retry_hint(headers: Mapping[str, str], error: Mapping[str, Any], now: dateti
         The wait, at most 24 h; None where nothing sensible is said.
     """
     for wait in _hints(_lower(headers), error, now):
-        if wait is not None and 0 <= wait < _ABSURD_S:
+        if wait is not None and 0 <= wait < ABSURD_S:
             return min(timedelta(seconds=wait), MAX_WAIT)
     return None
+
+
+def wait_s(value: object, now: datetime) -> float | None:
+    """Read a wait in whatever form: seconds, `2m59.56s`, an HTTP date, an RFC 3339 time, an epoch.
+
+    Returns:
+        Seconds, below 0 for a moment that has passed; None where it is no wait.
+    """
+    amount = number(value)
+    if amount is not None:
+        return _wait(float(amount), now)
+    text = string(value).strip()
+    if _DURATION.fullmatch(text):
+        return _duration(text)
+    moment = _moment(text)
+    return None if moment is None else (moment - now).total_seconds()
 
 
 def _hints(headers: Mapping[str, object], error: Mapping[str, Any], now: datetime) -> Iterator[float | None]:
     metadata = mapping(error.get("metadata"))
     yield _milliseconds(headers.get("retry-after-ms"))
-    yield _seconds(headers.get("retry-after"), now)
-    yield _seconds(mapping(error.get("availability")).get("retry_after"), now)
+    yield wait_s(headers.get("retry-after"), now)
+    yield wait_s(mapping(error.get("availability")).get("retry_after"), now)
     details = [mapping(detail) for detail in items(error.get("details"))]
     # Such a failure names a short delay as well, after which it only comes again.
     yield _next_day(details, now)
-    yield from (_seconds(detail.get("retryDelay"), now) for detail in details)
+    yield from (wait_s(detail.get("retryDelay"), now) for detail in details)
     yield _exhausted(headers, now)
     yield _exhausted(_lower(mapping(metadata.get("headers"))), now)
-    yield _seconds(metadata.get("resets_at"), now)
+    yield wait_s(metadata.get("resets_at"), now)
     yield _advice(error.get("message"))
 
 
 def _exhausted(headers: Mapping[str, object], now: datetime) -> float | None:
     """Read when the last of the exhausted limits is reset; a header for what remains has one for its reset."""
     waits = [
-        _seconds(headers.get(name.replace("remaining", "reset")), now)
+        wait_s(headers.get(name.replace("remaining", "reset")), now)
         for name, remaining in headers.items()
         if "ratelimit" in name and "remaining" in name and number(remaining) == 0
     ]
@@ -84,18 +100,6 @@ def _next_day(details: Iterable[Mapping[str, Any]], now: datetime) -> float | No
     zone = ZoneInfo(_GEMINI_ZONE)
     tomorrow = now.astimezone(zone).date() + timedelta(days=1)
     return (datetime.combine(tomorrow, time.min, zone) - now).total_seconds()
-
-
-def _seconds(value: object, now: datetime) -> float | None:
-    """Read a wait in whatever form: seconds, `2m59.56s`, an HTTP date, an RFC 3339 time, an epoch."""
-    amount = number(value)
-    if amount is not None:
-        return _wait(float(amount), now)
-    text = string(value).strip()
-    if _DURATION.fullmatch(text):
-        return _duration(text)
-    moment = _moment(text)
-    return None if moment is None else (moment - now).total_seconds()
 
 
 def _wait(seconds: float, now: datetime) -> float:

@@ -1,17 +1,15 @@
 """Definitions from a directory of YAML files. Every problem is told with its file and line."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import yaml
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from tertulia.domain.definition import CheckedDefinition, Definition
 from tertulia.domain.errors import DefinitionInvalid, NotFound
 from tertulia.domain.ids import DefinitionName, is_identifier
+from tertulia.storage.yaml_lines import read_yaml
 
 _SUFFIX = ".yaml"
 
@@ -64,84 +62,11 @@ def load(path: Path) -> Definition:
     Raises:
         DefinitionInvalid: It can't be used; every problem is named with its place.
     """
-    root, data = _parse(path)
-    repeated = [f"{path}:{_line(key)}: {key.value!r} is given twice; remove one" for key in _repeated_keys(root)]
-    if repeated:
-        raise DefinitionInvalid(repeated)
+    file = read_yaml(path)
     try:
-        definition = CheckedDefinition.model_validate(data)
+        definition = CheckedDefinition.model_validate(file.data)
     except ValidationError as error:
-        raise DefinitionInvalid([_told(path, root, problem) for problem in error.errors()]) from error
+        raise file.told(error) from error
     if definition.name != path.stem:
-        line = _line(_at(root, ("name",)))
-        raise DefinitionInvalid([f"{path}:{line}: name: has to be {path.stem!r}, as the file is called"])
+        raise DefinitionInvalid([f"{file.place(('name',))}: name: has to be {path.stem!r}, as the file is called"])
     return definition
-
-
-def _parse(path: Path) -> tuple[yaml.Node, Any]:
-    """Read YAML as nodes, which know their lines, and as data."""
-    try:
-        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
-        root = loader.get_single_node()
-        if not isinstance(root, yaml.MappingNode):
-            raise DefinitionInvalid([f"{path}:1: a definition is a mapping of names to values"])
-        return root, loader.construct_document(root)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise DefinitionInvalid([f"{path}:{line}: this is not YAML: {error.problem}"]) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DefinitionInvalid([f"{path}:1: this is not YAML in UTF-8"]) from error
-
-
-def _told(path: Path, root: yaml.Node, problem: ErrorDetails) -> str:
-    place = ".".join(str(key) for key in problem["loc"])
-    return f"{path}:{_line(_at(root, problem['loc']))}: {place}: {problem['msg']}"
-
-
-def _line(node: yaml.Node) -> int:
-    return int(node.start_mark.line) + 1
-
-
-def _at(root: yaml.Node, path: Sequence[str | int]) -> yaml.Node:
-    """Find the node that a path leads to, or the last one on the way that exists.
-
-    A path may name what is not written in the file, such as the kind of a slot; that is passed over.
-    """
-    node = root
-    for key in path:
-        node = _child(node, key) or node
-    return node
-
-
-def _child(node: yaml.Node, key: str | int) -> yaml.Node | None:
-    match node:
-        case yaml.MappingNode():
-            return next((value for name, value in node.value if name.value == str(key)), None)
-        case yaml.SequenceNode() if isinstance(key, int) and key < len(node.value):
-            child: yaml.Node = node.value[key]
-            return child
-        case _:
-            return None
-
-
-def _repeated_keys(root: yaml.Node) -> Iterator[yaml.ScalarNode]:
-    visited, ahead = set[int](), [root]
-    while ahead:
-        node = ahead.pop()
-        if id(node) in visited:
-            continue  # An alias leads to a node that has been here before.
-        visited.add(id(node))
-        match node:
-            case yaml.MappingNode():
-                yield from _repeated([key for key, _ in node.value if isinstance(key, yaml.ScalarNode)])
-                ahead += [value for _, value in node.value]
-            case yaml.SequenceNode():
-                ahead += node.value
-
-
-def _repeated(keys: Sequence[yaml.ScalarNode]) -> Iterator[yaml.ScalarNode]:
-    seen = set[str]()
-    for key in keys:
-        if key.value in seen:
-            yield key
-        seen.add(key.value)

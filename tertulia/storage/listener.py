@@ -1,4 +1,4 @@
-"""Hears which sessions have something new, over one connection for all who follow one in this process."""
+"""Hears that there is something new in the database, over one connection for all in this process who wait for it."""
 
 import asyncio
 from collections.abc import Iterator
@@ -9,15 +9,16 @@ from typing import Self
 import structlog
 
 from tertulia.domain.errors import Unavailable
-from tertulia.domain.ids import SessionId
 from tertulia.storage.pool import Connection, connect
 
 log = structlog.get_logger(__name__)
 
-CHANNEL = "tertulia_sessions"
-
 # Every process that listens hears every notification, so these carry a name only.
-NOTIFY = f"SELECT pg_notify('{CHANNEL}', $1)"
+SESSIONS = "tertulia_sessions"  # which session has something new
+PROVIDERS = "tertulia_providers"  # that what is known of the providers has changed; their number is small
+
+NOTIFY_SESSION = f"SELECT pg_notify('{SESSIONS}', $1)"
+NOTIFY_PROVIDERS = f"SELECT pg_notify('{PROVIDERS}', '')"
 
 _RECONNECT_AFTER = timedelta(seconds=0.5)
 # A connection that died without a word is noticed after this long.
@@ -26,11 +27,12 @@ _CHECK_TIMEOUT = timedelta(seconds=5)
 
 
 class Listener:
-    """Wakes those who wait for news of a session. It reconnects by itself; what came meanwhile wakes everybody."""
+    """Wakes those who wait for news on a channel. It reconnects by itself; what came meanwhile wakes everybody."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, channel: str) -> None:
         self._dsn = dsn
-        self._waiting: dict[SessionId, set[asyncio.Event]] = {}
+        self._channel = channel
+        self._waiting: dict[str, set[asyncio.Event]] = {}
         self._listening: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -44,16 +46,16 @@ class Listener:
                 await self._listening
 
     @contextmanager
-    def news(self, session_id: SessionId) -> Iterator[asyncio.Event]:
-        """Yield an event that is set whenever there may be something new of a session."""
+    def news(self, name: str = "") -> Iterator[asyncio.Event]:
+        """Yield an event that is set whenever there may be something new under a name of the channel."""
         event = asyncio.Event()
-        self._waiting.setdefault(session_id, set()).add(event)
+        self._waiting.setdefault(name, set()).add(event)
         try:
             yield event
         finally:
-            self._waiting[session_id].discard(event)
-            if not self._waiting[session_id]:
-                del self._waiting[session_id]
+            self._waiting[name].discard(event)
+            if not self._waiting[name]:
+                del self._waiting[name]
 
     async def _listen(self) -> None:
         while True:
@@ -67,9 +69,9 @@ class Listener:
     async def _listen_on(self, connection: Connection) -> None:
         lost = asyncio.Event()
         connection.add_termination_listener(lambda _connection: lost.set())
-        await connection.add_listener(CHANNEL, self._heard)
-        for session_id in self._waiting:
-            self._wake(session_id)
+        await connection.add_listener(self._channel, self._heard)
+        for name in self._waiting:
+            self._wake(name)
         while not lost.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(lost.wait(), _CHECK_EVERY.total_seconds())
@@ -77,8 +79,8 @@ class Listener:
             await connection.execute("SELECT 1", timeout=_CHECK_TIMEOUT.total_seconds())
 
     def _heard(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
-        self._wake(SessionId(str(payload)))
+        self._wake(str(payload))
 
-    def _wake(self, session_id: SessionId) -> None:
-        for event in self._waiting.get(session_id, ()):
+    def _wake(self, name: str) -> None:
+        for event in self._waiting.get(name, ()):
             event.set()

@@ -25,7 +25,8 @@ LIMIT $3
 """
 
 _TURN = """
-SELECT session_id, turn, status, message_ids, reply, state_before, state_after, passed_over, tried, started_at, ended_at
+SELECT session_id, turn, status, message_ids, reply, state_before, state_after, passed_over, tried, started_at,
+       ended_at, resumes_at
 FROM turns
 WHERE session_id = $1 AND turn = $2
 """
@@ -35,9 +36,9 @@ SELECT turn FROM messages WHERE session_id = $1 AND message_id = $2
 """
 
 _ATTEMPTS = """
-SELECT session_id, turn, ask, provider, attempt, started_at, ended_at, failure, status, detail, model, request_id,
-       ttft_ms, latency_ms, input_uncached, input_cached, input_cache_write, output_visible, output_reasoning,
-       usage_source, cost_usd
+SELECT attempt_id, session_id, turn, ask, provider, attempt, is_retry, tenant, started_at, ended_at, failure, status,
+       detail, model, request_id, ttft_ms, latency_ms, input_uncached, input_cached, input_cache_write, output_visible,
+       output_reasoning, usage_source, cost_usd, cost_at_most_usd, cost_source, limits_remaining, limits_until
 FROM attempts
 WHERE session_id = $1 AND turn = $2
 ORDER BY started_at, ask, attempt
@@ -98,4 +99,6 @@ def _attempt(row: Row) -> AttemptRecord:
 
 def _outcome(columns: dict[str, object]) -> AttemptOutcome:
     usage = Usage.model_validate(columns | {"source": columns["usage_source"]})
-    return AttemptOutcome.model_validate(columns | {"usage": usage})
+    remaining = columns["limits_remaining"]
+    limits = None if remaining is None else {"remaining": remaining, "until": columns["limits_until"]}
+    return AttemptOutcome.model_validate(columns | {"usage": usage, "limits": limits})

@@ -20,8 +20,8 @@ from tertulia.domain.conversation import Reply
 from tertulia.domain.definition import Definition
 from tertulia.domain.errors import NotFound, Refused, SessionClosed
 from tertulia.domain.ids import MessageId, SessionId
-from tertulia.domain.turns import BeginTurn, EndTurn, NewSession
-from tertulia.storage.listener import CHANNEL, NOTIFY
+from tertulia.domain.turns import BeginTurn, EndTurn, NewSession, WaitTurn
+from tertulia.storage.listener import NOTIFY_SESSION, SESSIONS
 from tertulia.storage.pool import Connection, Pool
 
 log = structlog.get_logger(__name__)
@@ -85,7 +85,7 @@ WITH session AS (
     FROM session,
          jsonb_to_recordset($10) AS shown (seq integer, role text, text text, created_at timestamptz, message_id text)
 )
-SELECT pg_notify('{CHANNEL}', session_id) FROM session
+SELECT pg_notify('{SESSIONS}', session_id) FROM session
 """  # noqa: S608 - put together from constants
 
 # A call is in time if the session has not come to its turn yet, or came there at an earlier time, or by the same call.
@@ -152,6 +152,13 @@ SELECT $1, seq, $2, role, text, created_at, message_id
 FROM jsonb_to_recordset($3) AS shown (seq integer, role text, text text, created_at timestamptz, message_id text)
 """
 
+_WAIT = f"""
+WITH waiting AS (
+    UPDATE turns SET resumes_at = $3 WHERE session_id = $1 AND turn = $2 AND status = 'running' RETURNING session_id
+)
+SELECT pg_notify('{SESSIONS}', session_id) FROM waiting
+"""  # noqa: S608 - put together from constants
+
 _IS_OPEN = """
 SELECT status = 'open' FROM sessions WHERE session_id = $1
 """
@@ -211,6 +218,11 @@ class PostgresTurns:
                 await _explain(connection, turn)
         return answered
 
+    async def wait(self, wait: WaitTurn) -> None:
+        """Store that a running turn waits for a provider, and wake those who follow; a turn that has ended stands."""
+        async with self._pool.connection() as connection:
+            await connection.execute(_WAIT, wait.session_id, wait.turn, wait.resumes_at)
+
     async def end(self, turn: EndTurn) -> None:
         """Store a turn's outcome and the session as it stands after it, and wake those who follow.
 
@@ -226,7 +238,7 @@ class PostgresTurns:
                 return
             await connection.execute(_CLEAR_FOR_END, turn.session_id, turn.turn, turn.message_ids)
             await _insert_ended(connection, turn)
-            await connection.execute(NOTIFY, turn.session_id)
+            await connection.execute(NOTIFY_SESSION, turn.session_id)
 
     async def outcome(self, session_id: SessionId, message_id: MessageId) -> Reply | None:
         """Find the outcome of a message; None where no turn has answered it."""

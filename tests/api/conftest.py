@@ -14,12 +14,11 @@ from starter.http_server import listen, serve_app
 from tertulia.api.app import create_app
 from tertulia.api.ports import ApiPorts
 from tertulia.domain.definition import Definition
-from tertulia.domain.health import ProviderHealth, ProviderStatus
-from tertulia.domain.ids import ProviderName, SessionId
+from tertulia.domain.ids import SessionId
+from tests.api.providers import InMemoryProviders
 from tests.fakes import (
     NOON,
     InMemoryDefinitions,
-    InMemoryHealth,
     InMemoryRecords,
     InMemoryTranscripts,
     ScriptedDeltas,
@@ -44,6 +43,7 @@ class World:
     records: InMemoryRecords = field(default_factory=InMemoryRecords)
     transcripts: InMemoryTranscripts = field(default_factory=InMemoryTranscripts)
     deltas: ScriptedDeltas = field(default_factory=ScriptedDeltas)
+    providers: InMemoryProviders = field(default_factory=InMemoryProviders)
 
     def __post_init__(self) -> None:
         self.sessions = ScriptedSessions(self.records, self.transcripts)
@@ -53,17 +53,9 @@ class World:
             transcripts=self.transcripts,
             deltas=self.deltas,
             definitions=InMemoryDefinitions(GREETER),
-            health=InMemoryHealth(
-                ProviderHealth(
-                    provider=ProviderName("groq"),
-                    status=ProviderStatus.HEALTHY,
-                    failed_probes=0,
-                    latency_ms=41.5,
-                    detail="",
-                    checked_at=NOON,
-                )
-            ),
+            providers=self.providers,
             parts={"postgres": reached, "temporal": reached},
+            now=lambda: NOON,
         )
 
     def change(self, **fields: Any) -> None:
@@ -94,7 +86,7 @@ async def served() -> AsyncIterator[tuple[FastAPI, str]]:
     await asyncio.gather(server, return_exceptions=True)
 
 
-_REQUIRED = ("sessions", "records", "transcripts", "deltas", "definitions", "health", "parts")
+_REQUIRED = ("sessions", "records", "transcripts", "deltas", "definitions", "providers", "parts")
 
 
 @pytest.fixture

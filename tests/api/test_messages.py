@@ -3,12 +3,12 @@ import asyncio
 import httpx
 import pytest
 
-from tertulia.domain.conversation import Role, SessionStatus, SessionView, TurnStatus
+from tertulia.domain.conversation import Reply, Role, SessionStatus, SessionView, TurnStatus
 from tertulia.domain.errors import InvalidInput, NotFound, SessionClosed, TooManyWaiting, TurnInProgress
 from tertulia.domain.ids import MessageId, SessionId
 from tertulia.domain.turns import TurnRecord
-from tests.api.conftest import World
-from tests.fakes import InMemoryTranscripts, ScriptedSessions
+from tests.api.conftest import SESSION, World
+from tests.fakes import NOON, OPEN_QUESTION, InMemoryTranscripts, ScriptedSessions, turn_record
 
 HELLO = {"text": "hello", "message_id": "m-1"}
 ASYNC = {"Prefer": "respond-async"}
@@ -91,6 +91,26 @@ class TestReceipts:
         assert (before.json()["status"], before.json()["reply"]) == ("pending", None)
         assert (after.json()["status"], after.json()["turn"]) == ("answered", 1)
         assert after.json()["reply"]["reply"] == "You said: hello"
+
+    async def test_a_receipt_tells_until_when_the_turn_waits_for_a_provider(
+        self, api: httpx.AsyncClient, world: World, messages: str
+    ) -> None:
+        reply = Reply(
+            turn=1,
+            status=TurnStatus.ANSWERED,
+            text="Hi!",
+            state="onboarding",
+            next_action=OPEN_QUESTION,
+            message_id=MessageId("m-1"),
+        )
+        answered = turn_record(SESSION, 1, reply).model_copy(update={"resumes_at": NOON})
+        world.transcripts.record(answered.model_copy(update={"status": "running", "reply": None}))
+        waiting = (await api.get(f"{messages}/m-1")).json()
+        world.transcripts.record(answered)
+        done = (await api.get(f"{messages}/m-1")).json()
+
+        assert (waiting["status"], waiting["resumes_at"]) == ("running", "2026-03-14T12:00:00Z")
+        assert (done["status"], done["resumes_at"]) == ("answered", None)
 
     async def test_a_receipt_promises_only_what_has_been_taken(
         self, api: httpx.AsyncClient, world: World, messages: str

@@ -79,12 +79,6 @@ async def test_a_broken_definition_does_not_take_the_others_off_the_list(api: ht
     assert "canary" not in started.text
 
 
-async def test_the_stored_health_of_the_providers_is_told(api: httpx.AsyncClient) -> None:
-    [health] = (await api.get("/v1/providers/status")).json()["providers"]
-
-    assert (health["provider"], health["status"], health["latency_ms"]) == ("groq", "healthy", 41.5)
-
-
 async def test_the_documentation_needs_nothing_from_elsewhere(api: httpx.AsyncClient) -> None:
     page = (await api.get("/docs")).text
 

@@ -15,6 +15,7 @@ from tertulia.domain.errors import (
     DefinitionInvalid,
     FailureClass,
     InvalidInput,
+    NotAdmitted,
     NotFound,
     ProviderFailure,
     Refused,
@@ -26,7 +27,7 @@ from tertulia.domain.errors import (
     TurnInProgress,
     Unavailable,
 )
-from tertulia.domain.ids import SessionId
+from tertulia.domain.ids import ProviderName, SessionId
 from tests.api.conftest import World
 
 TREE: dict[TertuliaError, int] = {
@@ -41,6 +42,7 @@ TREE: dict[TertuliaError, int] = {
     TransitionRefused("no", ["processing"]): 409,
     Unavailable("Postgres", "gone"): 503,
     CannotStart("Postgres", "no room"): 500,
+    NotAdmitted(ProviderName("groq"), "no room"): 503,
     ProviderFailure(FailureClass.SERVER, "boom", retry_after=timedelta(seconds=3)): 502,
     TertuliaError("?"): 500,
 }

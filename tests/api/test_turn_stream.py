@@ -12,8 +12,9 @@ from httpx_sse import aconnect_sse
 from tertulia.domain.conversation import TurnStatus
 from tertulia.domain.errors import Unavailable
 from tertulia.domain.ids import SessionId
-from tertulia.domain.turns import Delta
+from tertulia.domain.turns import Delta, TurnWaits
 from tests.api.conftest import World
+from tests.fakes import NOON
 
 HELLO = {"text": "hello", "message_id": "m-1"}
 STARTED = ("turn.started", {"session_id": "s-1", "message_id": "m-1"})
@@ -40,6 +41,17 @@ def delta(attempt: int, offset: int, text: str) -> Delta:
 @pytest.fixture(autouse=True)
 def _held(session: SessionId, world: World) -> None:
     world.sessions.ending.clear()
+
+
+async def test_a_turn_that_waits_for_a_provider_says_until_when(api: httpx.AsyncClient, world: World) -> None:
+    async with followed(api) as events:
+        assert await anext(events) == STARTED
+
+        world.deltas.put(TurnWaits(turn=1, resumes_at=NOON))
+        assert await anext(events) == ("turn.waiting", {"turn": 1, "resumes_at": "2026-03-14T12:00:00Z"})
+
+        world.deltas.put(delta(1, 0, "You"))
+        assert (await anext(events))[0] == "text.delta"
 
 
 async def test_text_arrives_while_the_turn_runs(api: httpx.AsyncClient, world: World) -> None:

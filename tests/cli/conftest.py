@@ -2,7 +2,11 @@
 
 import asyncio
 import os
+import pty
+import re
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,9 +53,43 @@ class Cli:
             stdin=stdin,
             stdout=stdout,
             stderr=asyncio.subprocess.PIPE,
+            # Away from the terminal of whoever runs the tests: keys are asked for on the one that is at hand.
+            start_new_session=True,
         )
 
 
 @pytest.fixture
 def tertulia(served: tuple[FastAPI, str], world: World, tmp_path: Path) -> Cli:
     return Cli(served[1], tmp_path)
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """The other end of a terminal."""
+
+    process: asyncio.subprocess.Process
+    file: int
+
+    async def shows(self, text: str) -> str:
+        """Wait until a text has been shown; return all that was shown since the last time, without colours."""
+        shown = b""
+        while text not in (plain := re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode(errors="ignore"))):
+            shown += await asyncio.to_thread(os.read, self.file, 4096)
+        return plain
+
+    def types(self, text: str) -> None:
+        os.write(self.file, text.encode())
+
+
+@asynccontextmanager
+async def terminal(tertulia: Cli, *arguments: str) -> AsyncIterator[Terminal]:
+    """Run a command in a terminal."""
+    ours, theirs = pty.openpty()
+    process = await tertulia.start(*arguments, stdin=theirs, stdout=theirs, TERM="xterm", COLUMNS="80")
+    os.close(theirs)
+    try:
+        yield Terminal(process, ours)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        os.close(ours)

@@ -1,20 +1,16 @@
 import asyncio
-import os
-import pty
 import re
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import httpx
 
 from tertulia.domain.conversation import IncomingMessage, NextAction, Reply, TurnStatus
 from tertulia.domain.errors import Unavailable
 from tertulia.domain.ids import SessionId
-from tertulia.domain.turns import Delta
+from tertulia.domain.turns import Delta, TurnWaits
 from tests.api.conftest import World
-from tests.cli.conftest import Cli
+from tests.cli.conftest import Cli, terminal
 from tests.fakes import ScriptedSessions
 
 END_OF_INPUT = "\x04"
@@ -100,6 +96,20 @@ async def test_an_engine_that_is_lost_midway_is_asked_again_under_the_same_id(te
     assert len(sessions.taken) == 1
 
 
+async def test_a_turn_that_waits_for_a_provider_says_when_it_goes_on(tertulia: Cli, world: World) -> None:
+    resumes_at = datetime(2026, 3, 14, 12, tzinfo=UTC)
+    world.deltas.put(TurnWaits(turn=1, resumes_at=resumes_at))
+    world.sessions.ending.clear()
+    chatting = asyncio.create_task(tertulia("chat", "--definition", "greeter", said="Ada\n"))
+    await world.deltas.drained()
+    world.sessions.ending.set()
+
+    outcome = await chatting
+
+    assert outcome.out == f"{GREETING}You said: Ada\n"
+    assert f"going on at {resumes_at.astimezone():%H:%M:%S}" in outcome.err
+
+
 async def test_a_turn_that_was_cancelled_is_not_shown_as_an_answer(tertulia: Cli, world: World) -> None:
     world.sessions.outcome = TurnStatus.CANCELLED
     world.sessions.answer = lambda _: ""
@@ -115,37 +125,6 @@ async def test_an_unknown_definition_is_told_with_those_on_offer(tertulia: Cli) 
 
     assert (outcome.code, outcome.out) == (1, "")
     assert "on offer: greeter" in outcome.err
-
-
-@dataclass(frozen=True)
-class Terminal:
-    """The other end of a terminal."""
-
-    process: asyncio.subprocess.Process
-    file: int
-
-    async def shows(self, text: str) -> str:
-        """Wait until a text has been shown; return all that was shown since the last time, without colours."""
-        shown = b""
-        while text not in (plain := re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode(errors="ignore"))):
-            shown += await asyncio.to_thread(os.read, self.file, 4096)
-        return plain
-
-    def types(self, text: str) -> None:
-        os.write(self.file, text.encode())
-
-
-@asynccontextmanager
-async def terminal(tertulia: Cli, *arguments: str) -> AsyncIterator[Terminal]:
-    ours, theirs = pty.openpty()
-    process = await tertulia.start(*arguments, stdin=theirs, stdout=theirs, TERM="xterm", COLUMNS="80")
-    os.close(theirs)
-    try:
-        yield Terminal(process, ours)
-    finally:
-        if process.returncode is None:
-            process.kill()
-        os.close(ours)
 
 
 async def test_a_terminal_shows_text_as_it_streams(tertulia: Cli, world: World) -> None:

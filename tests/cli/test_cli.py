@@ -47,13 +47,13 @@ async def test_the_api_alone_serves_until_it_is_told_to_stop(
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", transport=patient, timeout=20) as api:
         ready = await api.get("/readyz")
         listed = await api.get("/v1/sessions")
-        healthy = await api.get("/v1/providers/status")
+        asked = await api.get("/v1/providers/status")
     process.terminate()
     _, errors = await process.communicate()
 
     assert ready.json() == {"status": "ready", "parts": {"postgres": "ok", "temporal": "ok"}}
     assert listed.json() == {"sessions": [], "next": None}
-    assert healthy.json() == {"providers": []}
+    assert [(each["provider"], each["passed_over"]) for each in asked.json()["providers"][-1:]] == [("offline", None)]
     assert process.returncode == 0
     assert [json.loads(line)["route"] for line in errors.splitlines()] == [
         "/readyz",
@@ -99,7 +99,8 @@ class TestDoctor:
     def _definitions(self, tertulia: Cli) -> None:
         directory = tertulia.directory / "definitions"
         directory.mkdir()
-        greeter = {"name": "greeter", "version": "1", "title": "A greeter", "initial": "a", "states": {"a": {}}}
+        states = {"a": {"say": "Hello!"}}
+        greeter = {"name": "greeter", "version": "1", "title": "A greeter", "initial": "a", "states": states}
         (directory / "greeter.yaml").write_text(json.dumps(greeter))
 
     async def test_a_machine_on_which_all_is_well_passes(self, tertulia: Cli) -> None:

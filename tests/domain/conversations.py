@@ -1,5 +1,6 @@
 """Small definitions, and conversations with them or with the bundled ones, for tests of the state machine."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -30,30 +31,34 @@ NOW = datetime(2026, 3, 10, 9, 30, tzinfo=UTC)
 
 BUNDLED = DefinitionFiles(Path(__file__).parents[2] / "definitions")
 
+EXAMPLE: dict[str, Any] = {
+    "name": "example",
+    "version": "1",
+    "title": "Example",
+    "initial": "asking",
+    "states": {"asking": {"ask": ["name"], "next": "done"}, "done": {"say": "Goodbye, {name|friend}."}},
+    "slots": {"name": {"type": "name", "ask": "Who are you?"}},
+}
+
 
 def define(**given: Any) -> Definition:
     """Make a definition with one state that asks for a name, unless told otherwise."""
-    return CheckedDefinition.model_validate(
-        {
-            "name": "example",
-            "version": "1",
-            "title": "Example",
-            "initial": "asking",
-            "states": {"asking": {"ask": ["name"], "next": "done"}, "done": {"say": "Goodbye, {name|friend}."}},
-            "slots": {"name": {"type": "name", "ask": "Who are you?"}},
-        }
-        | given
-    )
+    return CheckedDefinition.model_validate(EXAMPLE | given)
+
+
+def define_unchecked(**given: Any) -> Definition:
+    """Make a definition as a session carries it: of the right shape, but nobody has looked where it leads."""
+    return Definition.model_validate(EXAMPLE | given)
 
 
 class Conversation:
     """Keeps the machine's state between events, and the effects of the last one."""
 
-    def __init__(self, definition: Definition, context: dict[str, Any] | None = None) -> None:
+    def __init__(self, definition: Definition, context: Mapping[str, Any] | None = None, channel: str = "") -> None:
         self.definition = definition
         self.state = machine.initial(definition)
         self.effects: tuple[Effect, ...] = ()
-        self.happens(SessionStarted(context=context or {}))
+        self.happens(SessionStarted(context=dict(context or {}), channel=channel))
 
     def happens(self, event: Event) -> Self:
         self.state, self.effects = machine.advance(self.definition, self.state, event, NOW)

@@ -221,7 +221,8 @@ def test_all_inconsistencies_are_told_at_once() -> None:
         {"slots": {"name": {"type": "choice", "ask": "?", "choices": ["only one"]}}},
         {"slots": {"name": NAME | {"score": {"weight": 2}}}},
         {"slots": {"name": NAME | {"reprompts": ["1", "2", "3", "4"]}}},
-        {"states": {"asking": {"next": [{"to": "asking", "when": "full moon"}]}}},
+        {"states": {"asking": {"next": [{"to": "asking", "when": ""}]}}},
+        {"states": {"asking": {"next": [{"to": "asking", "when": "x" * 501}]}}},
     ],
 )
 def test_what_the_format_does_not_know_is_refused(given: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ import json
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tertulia.domain import machine
@@ -24,15 +24,20 @@ from tertulia.domain.events import (
 )
 from tertulia.domain.lifecycle import ERROR
 from tertulia.domain.machine import Advanced, MachineState
+from tertulia.domain.slots import phrases
 from tests import recruiting_script as script
-from tests.domain.conversations import BUNDLED, NOW, define
+from tests.domain.conversations import BUNDLED, NOW, define_unchecked
+from tests.domain.random_definitions import definitions
 
 DEFINITIONS = {name: BUNDLED.get(name) for name in BUNDLED.names()}
 LIKELY = [
     *script.ANSWERS, "skip", "help", "hello", "no", "yes, but", "I'd rather not say", "What is the salary range?",
     "my email is actually bob@example.org", "4 weeks. Is remote work possible?", "+34 612 345 678", "55-60k", "-5",
     "1e999", "03/04/2026", "İstanbul", "ﬁ", "9" * 400, "0.0.0.0", "half a half", "{name}", "{question|x}", "\x00",
-    "a@b@c.d", "?", "not", "31 february", "in 99999 years", "my name is", "actually my phone", "\ud800",
+    "a@b@c.d", "?", "not", "31 february", "cancel", "start over", "start over",
+    "I want to talk to a human", "yes", "no", "opening hours?", "actually my age is 20", "sorry, the topic is fault",
+    "30", "bill", "red", "yesterday", "100 euros", "ana@example.org, red, 20 and Madrid",
+    "my topic is bill, and my age is 7", "in 99999 years", "my name is", "actually my phone", "\ud800",
 ]  # fmt: skip
 ANSWERS = [
     '{"value": null}', '{"value": 3}', '{"value": "yes"}', '{"value": true}', '{"value": ["hybrid"]}', "{}",
@@ -115,8 +120,10 @@ def holds(definition: Definition, before: MachineState, advanced: Advanced, even
     after, effects = advanced
     assert after.state in {*definition.states, ERROR}
     assert (after.state == ERROR) == (after.came_from is not None)
-    assert before.slots.keys() <= after.slots.keys()
-    assert set(before.skipped) <= set(after.skipped)
+    # Only what the person has taken back by starting over or by a correction can then be left out.
+    assert before.slots.keys() - after.slots.keys() <= set(before.stale)
+    assert set(before.skipped) <= set(after.skipped) or begins_anew(definition, before, event)
+    assert set(after.again) <= set(after.stale) <= after.slots.keys()
     assert after.asking is None or after.lacks(after.asking)
     asked = [effect.ask for effect in effects if isinstance(effect, AskProvider)]
     assert asked == ([after.pending] if asked else [])
@@ -124,8 +131,33 @@ def holds(definition: Definition, before: MachineState, advanced: Advanced, even
     assert all(not isinstance(effect, AskProvider) for effect in effects[:-1])
     assert machine.advance(definition, before, event, now) == advanced
     assert set(machine.still_to_ask(definition, after)) <= definition.slots.keys()
-    assert machine.next_action(definition, after).slot == (after.asking if after.state != ERROR else None)
+    expected = machine.next_action(definition, after)
+    assert expected.slot == (after.asking if expected.kind == "answer" and not after.confirming else None)
     assert json.loads(after.model_dump_json()) == after.model_dump(mode="json")
+
+
+def begins_anew(definition: Definition, before: MachineState, event: Event) -> bool:
+    interruption = definition.interruptions.start_over
+    if interruption is None or not isinstance(event, PersonSaid):
+        return False
+    return before.confirming == "start_over" or phrases.asks_for("start_over", event.text, interruption.also)
+
+
+@settings(max_examples=500, deadline=None)
+@given(definition=definitions(), happened=happenings)
+def test_whatever_happens_any_valid_definition_stays_in_order(
+    definition: Definition, happened: list[tuple[Event, str | None, int]]
+) -> None:
+    play(definition, happened)
+
+
+@settings(max_examples=100, deadline=None)
+@given(definition=definitions(), happened=happenings)
+def test_any_valid_definition_goes_on_in_the_same_way_after_json(
+    definition: Definition, happened: list[tuple[Event, str | None, int]]
+) -> None:
+    again = Definition.model_validate_json(definition.model_dump_json())
+    assert play(again, happened, through_json=True) == play(definition, happened)
 
 
 @pytest.mark.parametrize("name", DEFINITIONS)
@@ -142,7 +174,7 @@ def test_whatever_happens_the_bundled_definitions_stay_in_order(
 def test_whatever_happens_any_small_machine_stays_in_order(
     states: dict[str, object], happened: list[tuple[Event, str | None, int]]
 ) -> None:
-    play(define(initial="a", states=states, slots=slots), happened)
+    play(define_unchecked(initial="a", states=states, slots=slots), happened)
 
 
 @settings(max_examples=150, deadline=None)
@@ -160,10 +192,12 @@ def test_whatever_has_happened_the_recruiting_conversation_can_still_be_finished
 ) -> None:
     definition = DEFINITIONS["recruiting"]  # type: ignore[index]
     state = play(definition, [event for event in happened if not isinstance(event[0], SessionExpired)])[-1].state
+    assume(not state.ended)
     answers = {exchange.slot: exchange.answer for exchange in script.EXCHANGES}
     for _ in range(2 * len(answers) + 2):
         if state.state == "completed":
             break
-        state = machine.advance(definition, state, PersonSaid(text=answers.get(state.asking or "", "")), NOW).state
+        answer = "no" if state.confirming else answers.get(state.asking or "", "")
+        state = machine.advance(definition, state, PersonSaid(text=answer), NOW).state
     assert state.state == "completed"
     assert "score" in state.slots

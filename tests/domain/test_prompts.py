@@ -124,7 +124,7 @@ def test_no_more_of_the_transcript_is_sent_than_the_definition_says() -> None:
 def test_what_a_person_wrote_gets_into_instructions_on_one_short_line_only() -> None:
     definition = define(
         persona="You talk with {role}.",
-        states={"asking": {"ask": ["role", "name"]}},
+        states={"asking": {"ask": ["role", "name"], "next": "done"}, "done": {"ends": True}},
         slots={"role": {"type": "text", "ask": "Role?"}, "name": {"type": "name", "ask": "Name?"}},
         digression="Help.",
     )

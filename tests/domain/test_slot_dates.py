@@ -50,6 +50,23 @@ def test_a_day_is_found_in_what_people_write(text: str, day: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("yesterday", "2026-03-09"),
+        ("since the day before yesterday", "2026-03-08"),
+        ("two weeks ago", "2026-02-24"),
+        ("3 months ago", "2025-12-10"),
+        ("since Friday", "2026-03-06"),
+        ("last tuesday", "2026-03-03"),
+        ("since this morning", "2026-03-10"),
+        ("last night", "2026-03-09"),
+    ],
+)
+def test_a_day_that_has_passed_is_found(text: str, day: str) -> None:
+    assert read(slot("date", not_after="today"), text) == day
+
+
+@pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("03/04/2026", Reason.AMBIGUOUS),

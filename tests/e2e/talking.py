@@ -22,18 +22,19 @@ class Talk:
 
     async def open(self) -> None:
         body = {"definition": "assistant", "user_id": "e2e", "session_id": self.session_id}
-        await self._post("/v1/sessions", body)
+        await self.post("/v1/sessions", body)
 
     async def run(self) -> None:
         """Say everything, one message after the other."""
         for number in range(1, self.messages + 1):
             text = f"{self.session_id} says {number}"
             body = {"text": text, "message_id": f"m{number}"}
-            answer = await self._post(f"/v1/sessions/{self.session_id}/messages", body)
+            answer = await self.post(f"/v1/sessions/{self.session_id}/messages", body)
             self.said.append(text)
             self.heard.append(answer["reply"])
 
-    async def _post(self, path: str, body: dict[str, str]) -> dict[str, str]:
+    async def post(self, path: str, body: dict[str, str]) -> dict[str, str]:
+        """Send a request again and again, until it is answered."""
         while True:
             with suppress(httpx.TransportError):
                 response = await self.http.post(path, json=body)

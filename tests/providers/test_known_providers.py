@@ -7,8 +7,9 @@ import pytest
 
 from tertulia.config import Settings, load_settings
 from tertulia.domain.completions import ChatMessage, Completion, CompletionRequest
-from tertulia.embedded.simulator import ProviderSimulator
-from worker import completers
+from tertulia.domain.errors import FailureClass, ProviderFailure
+from tertulia.embedded.simulator import BlackHole, ProviderSimulator
+from tertulia.providers.completers import make_completer
 
 REQUEST = CompletionRequest(messages=(ChatMessage(role="user", text="Good morning"),))
 
@@ -34,7 +35,7 @@ async def test_a_provider_is_asked_on_its_own_wire(
 ) -> None:
     variable = name.upper()
     settings = load(name, **{f"{variable}_BASE_URL": simulator.url, f"{variable}_API_KEY": "plain0123456789"})
-    (completer,) = completers(settings, http).values()
+    completer = make_completer(settings.providers[0], http)
     *_, completion = [item async for item in completer.stream(REQUEST)]
     assert isinstance(completion, Completion)
     assert completion.text == "You said: Good morning"
@@ -60,3 +61,22 @@ def test_a_provider_in_the_cloud_needs_a_key(name: str, base_url: str) -> None:
 def test_ollama_needs_no_key() -> None:
     ollama = load("ollama").providers[0]
     assert (ollama.unusable, ollama.base_url) == (None, "http://localhost:11434")
+
+
+async def test_ollama_is_told_how_long_its_window_is_where_that_is_configured(
+    simulator: ProviderSimulator, http: httpx.AsyncClient
+) -> None:
+    for window in ({}, {"OLLAMA_CONTEXT_WINDOW": "8192"}):
+        config = load("ollama", OLLAMA_BASE_URL=simulator.url, **window).providers[0]
+        _ = [item async for item in make_completer(config, http).stream(REQUEST)]
+    assert [exchange.body["options"].get("num_ctx") for exchange in simulator.log] == [None, 8192]
+
+
+async def test_an_attempt_takes_no_longer_than_its_configuration_allows(
+    simulator: ProviderSimulator, http: httpx.AsyncClient
+) -> None:
+    simulator.always("default", BlackHole())
+    config = load("mine", MINE_BASE_URL=simulator.url, MINE_TIMEOUT="0.1").providers[0]
+    with pytest.raises(ProviderFailure) as raised:
+        _ = [item async for item in make_completer(config, http).stream(REQUEST)]
+    assert raised.value.failure is FailureClass.TIMEOUT

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from tertulia.domain.completions import ChatMessage, Completion, CompletionRequest, FinishReason, TextDelta, Usage
 from tertulia.domain.errors import FailureClass, ProviderFailure
+from tertulia.domain.providers import ProviderKind
 from tertulia.embedded.simulator import (
     Answer,
     Behaviour,
@@ -32,8 +33,18 @@ from tertulia.embedded.simulator import (
 )
 from tertulia.providers.attempt import Clocks
 from tertulia.providers.endpoint import Endpoint
-from tertulia.providers.openai import DialectName, OpenAIChat
-from tests.providers.openai_streams import ANSWERS, DONE, FAILURES, chunk
+from tertulia.providers.openai import Dialect, OpenAIChat
+from tests.providers.openai_streams import (
+    ANSWERS,
+    DONE,
+    FAILURES,
+    GROQ_FINAL,
+    OPENROUTER_ERROR,
+    REPORTED,
+    STOP,
+    USAGE,
+    chunk,
+)
 from tests.providers.recorded import Stream
 
 KEY = "sk-test-0123456789"
@@ -57,7 +68,7 @@ def connect(simulator: ProviderSimulator, http: httpx.AsyncClient) -> Connect:
     """Make a Completer that talks to the simulator."""
 
     def chat(
-        dialect: DialectName = "openai", key: str | None = KEY, clocks: Clocks = PATIENT, **fields: Any
+        dialect: Dialect = ProviderKind.OPENAI, key: str | None = KEY, clocks: Clocks = PATIENT, **fields: Any
     ) -> OpenAIChat:
         secret = None if key is None else SecretStr(key)
         endpoint = Endpoint(f"{simulator.url}/{dialect}", "m", secret, clocks, **fields)
@@ -478,3 +489,63 @@ async def test_a_probe_that_is_not_answered_ends(
     simulator.script("/openai/models", [BlackHole(), Stall(after=0)])
     assert not (await connect().probe()).reachable
     assert not (await connect().probe()).reachable
+
+
+ESTIMATED = Usage(input_uncached=8, output_visible=10, source="estimated")
+
+
+@pytest.mark.parametrize(
+    ("dialect", "body", "usage", "charged_usd"),
+    [
+        # What is asked has 29 letters.
+        ("openai", chunk("x" * 40), ESTIMATED, None),
+        ("openai", b'data: {"choices":[{"delta":{"reasoning":"' + b"x" * 40 + b'"}}]}\n\n', ESTIMATED, None),
+        ("openai", chunk("\u4f60" * 13), ESTIMATED, None),
+        ("openai", USAGE + chunk("x"), REPORTED, None),
+        ("openai", STOP + USAGE + DONE, REPORTED, None),
+        ("groq", chunk("x") + GROQ_FINAL.replace(b'"id":"req_1"', b'"error":"over capacity"'), REPORTED, None),
+        ("openrouter", chunk("x" * 40), ESTIMATED, None),
+        # Whoever breaks off does not charge, unless it says so.
+        ("openrouter", chunk("x" * 40) + OPENROUTER_ERROR, ESTIMATED, Decimal(0)),
+        (
+            "openrouter",
+            chunk("x") + USAGE.replace(b'"prompt', b'"cost":0.000002,"prompt') + OPENROUTER_ERROR,
+            REPORTED,
+            Decimal("0.000002"),
+        ),
+        (
+            "openrouter",
+            STOP + USAGE.replace(b'"prompt', b'"cost":0.000002,"prompt') + DONE,
+            REPORTED,
+            Decimal("0.000002"),
+        ),
+        ("openai", b"", None, None),
+    ],
+    ids=str,
+)
+async def test_an_answer_that_comes_to_nothing_tells_what_it_has_used_and_cost(
+    simulator: ProviderSimulator,
+    connect: Connect,
+    dialect: str,
+    body: bytes,
+    usage: Usage | None,
+    charged_usd: Decimal | None,
+) -> None:
+    simulator.script("m", [Raw(body=body)])
+    raised = await failed(connect(dialect))
+    assert (raised.usage, raised.charged_usd) == (usage, charged_usd)
+
+
+async def test_what_is_left_of_groqs_limits_comes_with_the_answer(
+    simulator: ProviderSimulator, connect: Connect
+) -> None:
+    left = {
+        "x-ratelimit-limit-tokens": "18000",
+        "x-ratelimit-remaining-tokens": "4500",
+        "x-ratelimit-reset-tokens": "7.66s",
+    }
+    simulator.script("m", [Answer(headers=left)])
+    limits = (await ask(connect("groq")))[1].limits
+    assert limits is not None
+    assert limits.remaining == 0.25
+    assert limits.until is not None

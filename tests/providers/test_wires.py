@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -43,7 +43,7 @@ C = FailureClass
 
 KEY = "plain0123456789"
 PATIENT = Clocks()
-SOON = Clocks(headers=0.1, first_content=0.2, gap=0.1)
+SOON = Clocks(headers=0.1, first_content=0.2, cold_start=0.2, gap=0.1)
 ASKED = "Where were you born?"
 REQUEST = CompletionRequest(
     messages=(
@@ -605,8 +605,8 @@ async def test_a_probe_that_fails_says_why(
 @pytest.mark.parametrize(
     ("model", "body", "installed"),
     [
-        ("llama3.2", {"models": [{"name": "qwen3:8b"}, {"name": "llama3.2:latest"}]}, True),
-        ("qwen3:8b", {"models": [{"name": "qwen3:8b"}]}, True),
+        ("simulated", {"models": [{"name": "qwen3:8b"}, {"name": "simulated:latest"}]}, True),
+        ("simulated:latest", {"models": [{"name": "simulated:latest"}]}, True),
         ("qwen3", {"models": [{"name": "qwen3:8b"}]}, False),
         ("m", {"models": []}, False),
         ("m", {"models": [None, {"name": 5}]}, False),
@@ -622,3 +622,141 @@ async def test_ollama_can_be_used_where_the_model_is_installed(
         installed,
         "" if installed else f"config: the model {model} is not installed",
     )
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "detail"),
+    [
+        (Raw(body=b'{"models":[{"name":"simulated:latest"}]}', content_type="application/json"), ""),
+        (
+            Raw(body=b'{"models":[{"name":"qwen3:8b"}]}', content_type="application/json"),
+            "the model is not loaded: the first answer takes longer",
+        ),
+        # A server from before it could tell.
+        (Status(404), ""),
+    ],
+    ids=repr,
+)
+async def test_ollama_tells_whether_the_model_is_loaded_already(
+    simulator: ProviderSimulator, connect: Connect, behaviour: Behaviour, detail: str
+) -> None:
+    simulator.script("/ollama/api/ps", [behaviour])
+    probe = await connect(OLLAMA, model="simulated").probe()
+    assert (probe.reachable, probe.detail, probe.failure) == (True, detail, None)
+
+
+COLD = Clocks(headers=0.1, first_content=0.1, cold_start=20)
+
+
+async def test_a_model_that_is_loaded_first_gets_the_time_for_it(
+    simulator: ProviderSimulator, connect: Connect
+) -> None:
+    simulator.script("m", [Answer(headers_after_s=0.4)] * 2)
+    assert (await ask(connect(OLLAMA, clocks=COLD)))[1].text == f"You said: {ASKED}"
+    assert (await failed(connect(GEMINI, clocks=COLD))).failure is FailureClass.TIMEOUT
+
+
+async def test_to_load_a_model_takes_no_longer_than_the_whole_attempt_may(
+    simulator: ProviderSimulator, connect: Connect
+) -> None:
+    simulator.script("m", [BlackHole()])
+    assert (await failed(connect(OLLAMA, clocks=replace(COLD, total=0.1)))).failure is FailureClass.TIMEOUT
+
+
+# --- what is used and what is left ------------------------------------------------------------------------------------
+
+# What is sent has 36 letters.
+ASKING = 9
+
+
+@pytest.mark.parametrize(
+    ("wire", "body", "usage"),
+    [
+        (ANTHROPIC, anthropic_streams.BEGIN, Usage(input_uncached=12, source="reported")),
+        (
+            ANTHROPIC,
+            anthropic_streams.BEGIN + anthropic_streams.say("x" * 40),
+            Usage(input_uncached=12, output_visible=10, source="estimated"),
+        ),
+        (
+            ANTHROPIC,
+            anthropic_streams.BEGIN
+            + anthropic_streams.delta("thinking", thinking="x" * 39)
+            + anthropic_streams.say("x"),
+            Usage(input_uncached=12, output_visible=10, source="estimated"),
+        ),
+        (
+            ANTHROPIC,
+            anthropic_streams.PLAIN.removesuffix(anthropic_streams.MESSAGE_STOP),
+            anthropic_streams.REPORTED,
+        ),
+        (ANTHROPIC, anthropic_streams.BEGIN + anthropic_streams.STOP, anthropic_streams.REPORTED),
+        (GEMINI, gemini_streams.say("x" * 400, usageMetadata=gemini_streams.COUNTS), gemini_streams.REPORTED),
+        (
+            GEMINI,
+            gemini_streams.say("x", usageMetadata=gemini_streams.COUNTS) + gemini_streams.event(gemini_streams.ERROR),
+            gemini_streams.REPORTED,
+        ),
+        (
+            GEMINI,
+            gemini_streams.response({"text": "x" * 39, "thought": True}) + gemini_streams.say("x"),
+            Usage(input_uncached=ASKING, output_visible=10, source="estimated"),
+        ),
+        (
+            OLLAMA,
+            ollama_streams.say("x" * 37),
+            Usage(input_uncached=ASKING, output_visible=10, source="estimated"),
+        ),
+        (OLLAMA, ollama_streams.end(prompt_eval_count=12, eval_count=5), ollama_streams.REPORTED),
+        (ANTHROPIC, b"", None),
+        (GEMINI, b"", None),
+        (OLLAMA, b"", None),
+    ],
+    ids=str,
+)
+async def test_an_answer_that_comes_to_nothing_tells_what_it_has_used(
+    simulator: ProviderSimulator, connect: Connect, wire: Wire, body: bytes, usage: Usage | None
+) -> None:
+    simulator.script("m", [Raw(body=body, content_type=wire.media_type)])
+    assert (await failed(connect(wire))).usage == usage
+
+
+@every_wire
+async def test_what_was_heard_before_the_silence_has_been_used(
+    simulator: ProviderSimulator, connect: Connect, wire: Wire
+) -> None:
+    simulator.script("m", [Stall(after=2)])
+    used = (await failed(connect(wire, clocks=SOON))).usage
+    assert used is not None
+    # "You said: " in letters by four.
+    assert (used.output_visible, used.source) == (3, "estimated")
+    assert used.input_uncached > 0
+
+
+@every_wire
+@pytest.mark.parametrize("behaviour", [Status(401), Status(429), BlackHole(), Reset()], ids=repr)
+async def test_what_ends_before_it_begins_has_used_nothing_that_is_known(
+    simulator: ProviderSimulator, connect: Connect, wire: Wire, behaviour: Behaviour
+) -> None:
+    simulator.script("m", [behaviour])
+    raised = await failed(connect(wire, clocks=SOON))
+    assert (raised.usage, raised.charged_usd) == (None, None)
+
+
+LEFT = {
+    "anthropic-ratelimit-tokens-limit": "1000",
+    "anthropic-ratelimit-tokens-remaining": "250",
+    "anthropic-ratelimit-tokens-reset": "2999-03-14T12:00:00Z",
+}
+
+
+@every_wire
+async def test_what_is_left_of_a_providers_limits_comes_with_the_answer_and_with_the_failure(
+    simulator: ProviderSimulator, connect: Connect, wire: Wire
+) -> None:
+    simulator.script("m", [Answer(headers=LEFT), Status(429, headers=LEFT), Answer(text="", headers=LEFT), Answer()])
+    completer = connect(wire)
+    outcomes: list[Completion | ProviderFailure] = [(await ask(completer))[1]]
+    outcomes += [await failed(completer), await failed(completer)]
+    assert [outcome.limits and outcome.limits.remaining for outcome in outcomes] == [0.25] * 3
+    assert (await ask(completer))[1].limits is None

@@ -63,6 +63,25 @@ async def all_fail(engine: Engine, simulator: ProviderSimulator) -> Recorded:
     return await _closed(chat)
 
 
+async def waiting(engine: Engine, simulator: ProviderSimulator) -> Recorded:
+    for name in ("first", "second"):
+        simulator.script(name, [Status(code=429, retry_after_s=12)])
+    chat = await engine.chat()
+    await chat.say("Hello")
+    return await _closed(chat)
+
+
+async def closed_while_waiting(engine: Engine, simulator: ProviderSimulator) -> Recorded:
+    for name in ("first", "second"):
+        simulator.script(name, [Status(code=429, retry_after_s=60)])
+    chat = await engine.chat()
+    sending = asyncio.create_task(chat.say("Hello"))
+    await chat.waits()
+    closed = await _closed(chat)
+    await sending
+    return closed
+
+
 async def continue_as_new(engine: Engine, _: ProviderSimulator) -> Recorded:
     chat = await engine.chat(sessions=engine.with_turns_per_run(2))
     for number in range(5):
@@ -109,6 +128,8 @@ SCENARIOS: tuple[Callable[[Engine, ProviderSimulator], Awaitable[Recorded]], ...
     prescreen,
     fallback,
     all_fail,
+    waiting,
+    closed_while_waiting,
     continue_as_new,
     cancel,
     refused_signals,
@@ -123,34 +144,36 @@ async def _closed(chat: Chat) -> Recorded:
 
 
 @asynccontextmanager
-async def _lab(directory: Path) -> AsyncIterator[tuple[Engine, ProviderSimulator]]:
-    definitions = directory / "definitions"
-    definitions.mkdir()
-    for name in ("assistant", "recruiting"):
-        (definitions / f"{name}.yaml").write_bytes((Path("definitions") / f"{name}.yaml").read_bytes())
-    (definitions / "quiet.yaml").write_text(DEFINITION.replace("name: assistant", "name: quiet"))
-    async with (
-        EmbeddedPostgres(directory / "postgres") as postgres,
-        EmbeddedTemporal(directory / "temporal") as temporal,
-        ProviderSimulator() as simulator,
-    ):
+async def _engine(directory: Path, temporal: EmbeddedTemporal, simulator: ProviderSimulator) -> AsyncIterator[Engine]:
+    """Run on a database of its own: what providers have done in one scenario counts in no other."""
+    async with EmbeddedPostgres(directory / f"postgres-{uuid4().hex[:8]}") as postgres:
         await migrate(postgres.dsn)
         providers = [simulated(simulator, name) for name in ("first", "second")]
         client = await connect(temporal.address)
+        definitions = directory / "definitions"
         async with running_engine(client, postgres.dsn, "tertulia", providers, definitions) as engine:
-            yield engine, simulator
+            yield engine
+
+
+def _write_definitions(directory: Path) -> None:
+    directory.mkdir()
+    for name in ("assistant", "recruiting"):
+        (directory / f"{name}.yaml").write_bytes((Path("definitions") / f"{name}.yaml").read_bytes())
+    (directory / "quiet.yaml").write_text(DEFINITION.replace("name: assistant", "name: quiet"))
 
 
 async def record() -> None:
     """Run every scenario, and write down each run of its workflow."""
     HISTORIES.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as directory:
-        Path(directory).chmod(0o755)
-        async with _lab(Path(directory)) as (engine, simulator):
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        _write_definitions(directory / "definitions")
+        async with EmbeddedTemporal(directory / "temporal") as temporal:
             for scenario in SCENARIOS:
-                simulator.reset()
-                handle = await scenario(engine, simulator)
-                await _write(engine, scenario.__name__, handle.id)
+                async with ProviderSimulator() as simulator, _engine(directory, temporal, simulator) as engine:
+                    handle = await scenario(engine, simulator)
+                    await _write(engine, scenario.__name__, handle.id)
 
 
 async def _write(engine: Engine, name: str, workflow_id: str) -> None:

@@ -12,14 +12,15 @@ from pathlib import Path
 import pytest
 
 from tertulia.domain.ids import MessageId, SessionId
-from tertulia.domain.turns import Delta
+from tertulia.domain.turns import Delta, TurnWaits, WaitTurn
 from tertulia.embedded.postgres import EmbeddedPostgres
 from tertulia.storage.deltas import PostgresDeltas
-from tertulia.storage.listener import Listener
+from tertulia.storage.listener import SESSIONS, Listener
 from tertulia.storage.migrations import migrate
 from tertulia.storage.pool import Pool, connect, open_pool
+from tertulia.storage.transcripts import PostgresTranscripts
 
-from .examples import CHAT, begin, end, opened, said, shown
+from .examples import CHAT, at, begin, end, opened, said, shown
 from .waiting import until_available, until_away
 
 M1 = MessageId("m1")
@@ -39,8 +40,8 @@ async def deltas(pool: Pool, database: str) -> AsyncIterator[PostgresDeltas]:
 
 def following(
     deltas: PostgresDeltas, message_id: MessageId = M1, session_id: SessionId = CHAT
-) -> asyncio.Task[list[Delta]]:
-    async def collect() -> list[Delta]:
+) -> asyncio.Task[list[Delta | TurnWaits]]:
+    async def collect() -> list[Delta | TurnWaits]:
         return [delta async for delta in deltas.follow(session_id, message_id)]
 
     return asyncio.create_task(collect())
@@ -182,6 +183,36 @@ async def test_the_streamed_text_of_earlier_turns_is_cleared_away(pool: Pool, de
     assert [row["turn"] for row in rows] == [3]
 
 
+async def test_a_turn_that_waits_for_a_provider_tells_its_followers_once_for_each_wait(
+    pool: Pool, deltas: PostgresDeltas
+) -> None:
+    turns = await opened(pool)
+    await turns.begin(begin(1, said("m1", 1, 1)))
+    async with aclosing(deltas.follow(CHAT, M1)) as followed:
+        for minute in (5, 9):
+            await turns.wait(WaitTurn(session_id=CHAT, turn=1, resumes_at=at(minute)))
+            assert await anext(followed) == TurnWaits(turn=1, resumes_at=at(minute))
+        await deltas.append(CHAT, piece(0, "Hello"))
+        assert await anext(followed) == piece(0, "Hello")
+        await turns.end(end(1, shown(2, 1), ids=["m1"]))
+
+        assert [delta async for delta in followed] == []
+
+
+async def test_a_turn_that_has_ended_waits_no_longer(pool: Pool, deltas: PostgresDeltas) -> None:
+    turns = await opened(pool)
+    await turns.begin(begin(1, said("m1", 1, 1)))
+    await turns.wait(WaitTurn(session_id=CHAT, turn=1, resumes_at=at(5)))
+    await turns.end(end(1, shown(2, 1), ids=["m1"]))
+
+    await turns.wait(WaitTurn(session_id=CHAT, turn=1, resumes_at=at(9)))
+
+    turn = await PostgresTranscripts(pool).turn(CHAT, 1)
+    assert turn is not None
+    assert turn.resumes_at == at(5)
+    assert await following(deltas) == []
+
+
 async def test_followers_in_many_processes_all_see_the_same(pool: Pool, database: str) -> None:
     turns = await opened(pool)
     sessions = [CHAT, *(SessionId(f"chat-{number}") for number in range(4))]
@@ -238,7 +269,7 @@ async def test_what_no_notification_announces_is_found_all_the_same(pool: Pool, 
 
 
 async def test_a_listener_that_lost_its_connection_listens_again(pool: Pool, database: str) -> None:
-    async with Listener(database) as listener:
+    async with Listener(database, SESSIONS) as listener:
         with listener.news(CHAT) as news:
             await news.wait()  # listening
             news.clear()
@@ -257,7 +288,7 @@ async def test_a_listener_that_lost_its_connection_listens_again(pool: Pool, dat
 
 
 async def test_a_listener_forgets_those_who_have_stopped_following(database: str) -> None:
-    async with Listener(database) as listener:
+    async with Listener(database, SESSIONS) as listener:
         for _ in range(100):
             with listener.news(CHAT), listener.news(CHAT):
                 pass

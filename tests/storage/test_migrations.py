@@ -1,7 +1,9 @@
 """The schema and how it grows."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -10,8 +12,10 @@ import asyncpg
 import pytest
 
 from tertulia.domain.errors import CannotStart, InvalidInput, Unavailable
+from tertulia.domain.ids import SessionId
 from tertulia.storage.migrations import MIGRATIONS, migrate
-from tertulia.storage.pool import connect
+from tertulia.storage.pool import connect, open_pool
+from tertulia.storage.transcripts import PostgresTranscripts
 
 
 @pytest.fixture
@@ -50,7 +54,8 @@ async def test_what_is_missing_is_applied_in_order(empty_database: str, director
 async def test_processes_that_start_together_apply_each_migration_once(empty_database: str) -> None:
     applied = await asyncio.gather(*(migrate(empty_database) for _ in range(8)))
 
-    assert [name for names in applied for name in names] == sorted(file.stem for file in MIGRATIONS.glob("*.sql"))
+    once = sorted(file.stem for file in MIGRATIONS.glob("*.sql"))
+    assert sorted(name for names in applied for name in names) == once
 
 
 async def test_a_failing_migration_leaves_nothing_of_itself(empty_database: str, directory: Path) -> None:
@@ -93,3 +98,33 @@ async def test_an_address_that_cannot_be_read_is_refused_without_being_quoted() 
 
     assert "s3cret" not in str(refused.value)
     assert refused.value.__cause__ is None
+
+
+async def test_attempts_from_before_the_ledger_outlived_sessions_are_kept(empty_database: str, tmp_path: Path) -> None:
+    first, second, *_ = sorted(MIGRATIONS.glob("*.sql"))
+    shutil.copy(first, tmp_path)
+    await migrate(empty_database, directory=tmp_path)
+    async with open_pool(empty_database) as pool, pool.connection() as connection:
+        await connection.execute("""
+            INSERT INTO definitions (hash, name, content) VALUES ('h', 'd', '{}');
+            INSERT INTO sessions (session_id, tenant, user_id, channel, role, definition, definition_hash, context,
+                                  state, status, owner, turn, latest_turn, slots, created_at, updated_at)
+            VALUES ('chat', 'acme', 'ada', 'api', 'candidate', 'd', 'h', '{}', 's', 'open', 'bot', 1, 1, '{}',
+                    now(), now());
+            INSERT INTO turns (session_id, turn, status, message_ids, started_at)
+            VALUES ('chat', 1, 'running', '[]', now());
+            INSERT INTO attempts (session_id, turn, ask, provider, attempt, started_at, ended_at, latency_ms, cost_usd)
+            VALUES ('chat', 1, 1, 'groq', 2, now(), now(), 5, 0.25), ('chat', 1, 1, 'groq', 3, now(), NULL, NULL, NULL);
+        """)
+    shutil.copy(second, tmp_path)
+
+    await migrate(empty_database, directory=tmp_path)
+
+    async with open_pool(empty_database) as pool:
+        turn = await PostgresTranscripts(pool).turn(SessionId("chat"), 1)
+    assert turn is not None
+    answered, lost = turn.attempts
+    assert (answered.key.attempt_id, answered.key.tenant) == ("chat/1/1/groq/2", "acme")
+    assert answered.outcome is not None
+    assert (answered.outcome.cost_usd, answered.outcome.cost_at_most_usd) == (Decimal("0.25"), Decimal("0.25"))
+    assert (lost.key.attempt_id, lost.outcome) == ("chat/1/1/groq/3", None)

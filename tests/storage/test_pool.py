@@ -152,7 +152,7 @@ async def test_a_statement_that_takes_too_long_is_unavailable(pool: Pool) -> Non
         ("SELECT $1::text::jsonb", [_SECRET]),
         ("INSERT INTO definitions (hash, name, content) SELECT $1, '', '{}' FROM generate_series(1, 2)", [_SECRET]),
         ("INSERT INTO definitions (hash, name, content) VALUES ($1, NULL, '{}')", [_SECRET]),
-        ("INSERT INTO provider_health VALUES ($1, 'odd', 0, 0, '', now())", [_SECRET]),
+        ("INSERT INTO provider_slots VALUES ($1, -1)", [_SECRET]),
     ],
 )
 async def test_errors_are_loud_but_quote_nothing_that_is_stored(

@@ -1,15 +1,17 @@
 """The tables agree with the values that go in, and the reads find their indexes."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import get_args
 
 import pytest
 
 from tertulia.domain.conversation import Owner, Role, SessionStatus, TurnStatus
+from tertulia.domain.costs import CostSource
 from tertulia.domain.errors import FailureClass
-from tertulia.domain.health import ProviderStatus
 from tertulia.domain.turns import SessionFilter
-from tertulia.storage import deltas, sessions, transcripts, turns
+from tertulia.storage import deltas, provider_metrics, provider_states, sessions, transcripts, turns
 from tertulia.storage.pool import Pool
 
 from .examples import at
@@ -24,7 +26,7 @@ from .examples import at
         ("messages", "role", {*Role}),
         ("attempts", "failure", {*FailureClass}),
         ("attempts", "usage_source", {"reported", "estimated", "absent"}),
-        ("provider_health", "status", {*ProviderStatus}),
+        ("attempts", "cost_source", {*get_args(CostSource)}),
     ],
 )
 async def test_closed_sets_are_the_same_in_the_tables_and_in_the_code(
@@ -49,6 +51,14 @@ WITH opened AS (
     INSERT INTO turns (session_id, turn, status, message_ids, started_at)
     SELECT 's' || n, turn, 'running', '[]', now()
     FROM generate_series(1, 100) AS n, generate_series(0, 99) AS turn
+), asked AS (
+    INSERT INTO attempts (attempt_id, session_id, turn, ask, provider, attempt, tenant, started_at, ended_at,
+                          latency_ms)
+    SELECT n || '/' || turn, 's' || n, turn, 1, 'p' || n % 5, 1, 't', now(), now() - turn * interval '1 minute', 5
+    FROM generate_series(1, 100) AS n, generate_series(0, 99) AS turn
+), changed AS (
+    INSERT INTO provider_history (provider, at, reason, before, after)
+    SELECT 'p' || n % 5, now(), '', '{}', '{}' FROM generate_series(1, 10000) AS n
 ), spoken AS (
     INSERT INTO messages (session_id, seq, turn, role, text, created_at, message_id)
     SELECT 's' || n, turn + 1, turn, 'user', 'Hello', now(), 'm' || turn
@@ -83,6 +93,7 @@ async def test_every_list_and_read_finds_an_index_that_has_its_order(crowded: Po
         (transcripts._TURN, ["s1", 9]),
         (transcripts._TURN_OF, ["s1", "m9"]),
         (turns._OUTCOME, ["s1", "m9"]),
+        (provider_metrics._HISTORY, ["p1", 9]),
         (deltas._TURN_OF, ["s1", "m9"]),
         (deltas._PIECES, ["s1", 9, 1, 50, 10]),
     ]
@@ -91,6 +102,24 @@ async def test_every_list_and_read_finds_an_index_that_has_its_order(crowded: Po
         assert "Index" in plan, plan
         assert "Seq Scan" not in plan, plan
         assert "Sort" not in plan, plan
+
+
+async def test_what_is_read_of_the_ledger_finds_an_index(crowded: Pool) -> None:
+    async with crowded.connection() as connection:
+        await connection.execute(
+            "INSERT INTO provider_slots (provider, slot) SELECT 'p' || n, 0 FROM generate_series(0, 4) n"
+        )
+    lately = datetime.now(UTC) - timedelta(minutes=5)
+    reads: list[tuple[str, list[object]]] = [
+        (transcripts._ATTEMPTS, ["s1", 9]),
+        (provider_states._SAMPLES, [lately, 200]),
+        (provider_metrics._METRICS, [lately, lately]),
+        (provider_metrics._FAILURES, [lately, lately]),
+    ]
+    for statement, arguments in reads:
+        plan = await explained(crowded, statement, arguments)
+        assert "Seq Scan on attempts" not in plan, plan
+        assert "Index" in plan, plan
 
 
 async def explained(pool: Pool, statement: str, arguments: Sequence[object]) -> str:

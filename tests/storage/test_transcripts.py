@@ -4,17 +4,19 @@ from decimal import Decimal
 
 import pytest
 
-from tertulia.domain.completions import Usage
+from tertulia.domain.attempts import Admission
+from tertulia.domain.completions import RateLimits, Usage
 from tertulia.domain.errors import FailureClass
 from tertulia.domain.ids import MessageId, ProviderName, SessionId
-from tertulia.domain.turns import AttemptKey, AttemptOutcome
+from tertulia.domain.turns import AttemptOutcome
 from tertulia.storage.attempts import PostgresAttempts
 from tertulia.storage.pool import Pool
 from tertulia.storage.transcripts import PostgresTranscripts
 
 from .examples import CHAT, at, begin, end, opened, said, shown
+from .provider_examples import GEMINI, GROQ
+from .provider_examples import attempt as admission
 
-GROQ, GEMINI = ProviderName("groq"), ProviderName("gemini")
 ANSWERED = AttemptOutcome(
     failure=None,
     model="gemini-flash",
@@ -23,11 +25,19 @@ ANSWERED = AttemptOutcome(
     latency_ms=900.25,
     usage=Usage(input_uncached=10, input_cached=20, input_cache_write=30, output_visible=40, source="reported"),
     cost_usd=Decimal("0.0000001234567890"),
+    cost_at_most_usd=Decimal("0.0000002"),
+    cost_source="estimated",
+    limits=RateLimits(remaining=0.25, until=at(7)),
 )
 
 
-def key(provider: ProviderName = GROQ, *, ask: int = 1, attempt: int = 1, turn: int = 1) -> AttemptKey:
-    return AttemptKey(session_id=CHAT, turn=turn, ask=ask, provider=provider, attempt=attempt)
+def made(
+    provider: ProviderName = GROQ, *, minute: float = 1, ask: int = 1, attempt: int = 1, turn: int = 1
+) -> Admission:
+    named = f"{turn}/{ask}/{provider}/{attempt}"
+    return admission(
+        named, provider, minute=minute, session_id=CHAT, turn=turn, ask=ask, attempt=attempt, is_retry=attempt > 1
+    )
 
 
 @pytest.fixture
@@ -88,33 +98,23 @@ async def test_every_attempt_of_a_turn_is_kept_in_the_order_in_which_they_began(
 ) -> None:
     attempts = PostgresAttempts(pool)
     failed = AttemptOutcome(failure=FailureClass.RATE_LIMIT, status=429, detail="slow down", latency_ms=5)
-    await attempts.start(key(GROQ), at(1))
-    await attempts.finish(key(GROQ), failed, at(2))
-    await attempts.start(key(GROQ, attempt=2), at(3))
-    await attempts.start(key(GEMINI), at(4))
-    await attempts.finish(key(GEMINI), ANSWERED, at(5))
-    await attempts.start(key(GEMINI, turn=2), at(6))
+    first, again = made(GROQ, minute=1), made(GROQ, minute=3, attempt=2)
+    other, later = made(GEMINI, minute=4), made(GEMINI, minute=6, turn=2)
+    await attempts.admit(first)
+    await attempts.settle(first.key.attempt_id, failed, at(2))
+    await attempts.admit(again)
+    await attempts.admit(other)
+    await attempts.settle(other.key.attempt_id, ANSWERED, at(5))
+    await attempts.admit(later)
 
     turn = await chat.turn(CHAT, 1)
 
     assert turn is not None
     assert [(attempt.key, attempt.outcome, attempt.started_at, attempt.ended_at) for attempt in turn.attempts] == [
-        (key(GROQ), failed, at(1), at(2)),
-        (key(GROQ, attempt=2), None, at(3), None),
-        (key(GEMINI), ANSWERED, at(4), at(5)),
+        (first.key, failed, at(1), at(2)),
+        (again.key, None, at(3), None),
+        (other.key, ANSWERED, at(4), at(5)),
     ]
-
-
-async def test_an_attempt_started_or_finished_again_stands_as_it_is(chat: PostgresTranscripts, pool: Pool) -> None:
-    attempts = PostgresAttempts(pool)
-    await attempts.start(key(), at(1))
-    await attempts.finish(key(), ANSWERED, at(2))
-    before = await chat.turn(CHAT, 1)
-
-    await attempts.start(key(), at(3))
-    await attempts.finish(key(), ANSWERED, at(2))
-
-    assert await chat.turn(CHAT, 1) == before
 
 
 async def test_a_providers_words_are_stored_even_where_they_are_not_proper_text(
@@ -122,8 +122,8 @@ async def test_a_providers_words_are_stored_even_where_they_are_not_proper_text(
 ) -> None:
     attempts = PostgresAttempts(pool)
     garbage = AttemptOutcome(failure=FailureClass.MALFORMED, detail="\0\ud83d", latency_ms=1)
-    await attempts.start(key(), at(1))
-    await attempts.finish(key(), garbage, at(2))
+    await attempts.admit(made())
+    await attempts.settle(made().key.attempt_id, garbage, at(2))
 
     turn = await chat.turn(CHAT, 1)
 

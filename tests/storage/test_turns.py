@@ -4,12 +4,11 @@ import asyncio
 
 import pytest
 
-from tertulia.domain.completions import Usage
 from tertulia.domain.conversation import SessionStatus, TurnStatus
 from tertulia.domain.definition import Definition
 from tertulia.domain.errors import FailureClass, NotFound, Refused, SessionClosed
 from tertulia.domain.ids import MessageId, ProviderName, SessionId
-from tertulia.domain.turns import AttemptKey, AttemptOutcome, BeginTurn, PassedOver, ProviderTry
+from tertulia.domain.turns import BeginTurn, PassedOver, ProviderTry
 from tertulia.storage.attempts import PostgresAttempts
 from tertulia.storage.pool import Pool
 from tertulia.storage.sessions import PostgresSessionRecords
@@ -17,6 +16,7 @@ from tertulia.storage.transcripts import PostgresTranscripts
 from tertulia.storage.turns import PostgresTurns
 
 from .examples import CHAT, GREETING, at, begin, end, new_session, opened, rows, said, shown
+from .provider_examples import GEMINI, GROQ, attempt, failed
 
 
 async def texts(pool: Pool) -> list[str]:
@@ -115,27 +115,20 @@ async def test_a_session_is_shown_as_it_stands_after_its_last_turn(pool: Pool) -
 async def test_the_evidence_of_a_turn_is_kept(pool: Pool) -> None:
     turns = await opened(pool)
     attempts = PostgresAttempts(pool)
-    groq, gemini = ProviderName("groq"), ProviderName("gemini")
-    failed = AttemptKey(session_id=CHAT, turn=1, ask=1, provider=groq, attempt=1)
+    made = attempt("a1", GROQ, session_id=CHAT, turn=1)
     passed_over = (PassedOver(provider=ProviderName("openrouter"), reason="no key"),)
-    tried = (ProviderTry(provider=groq, failure=FailureClass.SERVER, detail="503"), ProviderTry(provider=gemini))
+    tried = (ProviderTry(provider=GROQ, failure=FailureClass.SERVER, detail="503"), ProviderTry(provider=GEMINI))
 
     await turns.begin(begin(1, said("m1", 1, 1)))
-    await attempts.start(failed, at(1))
-    await attempts.finish(
-        failed,
-        AttemptOutcome(failure=FailureClass.SERVER, latency_ms=12.5, usage=Usage(input_uncached=7)),
-        at(2),
-    )
+    await attempts.admit(made)
+    await attempts.settle("a1", failed(), at(2))
     await turns.end(end(1, shown(2, 1), ids=["m1"], state="asking", passed_over=passed_over, tried=tried))
 
     turn = await PostgresTranscripts(pool).turn(CHAT, 1)
     assert turn is not None
     assert (turn.passed_over, turn.tried) == (passed_over, tried)
     assert (turn.state_before, turn.state_after) == ("hello", "asking")
-    assert [(attempt.key, attempt.outcome and attempt.outcome.failure) for attempt in turn.attempts] == [
-        (failed, FailureClass.SERVER)
-    ]
+    assert [(kept.key, kept.outcome) for kept in turn.attempts] == [(made.key, failed())]
 
 
 async def test_messages_answered_together_have_one_outcome(pool: Pool) -> None:

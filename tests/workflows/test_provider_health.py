@@ -1,26 +1,15 @@
 """The health check: all providers side by side, at no cost, and what follows for the next turn."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import uuid4
 
 from temporalio.client import Client
 
 from starter.namespace import HEALTH_SCHEDULE, schedule_health_check
-from tertulia.domain.health import ProviderHealth, ProviderStatus
-from tertulia.domain.ids import ProviderName
-from tertulia.embedded.simulator import ProviderSimulator
-from tertulia.storage.health import PostgresHealthRecords
-from tests.engine import Engine
+from tertulia.domain.turns import TurnRecord
+from tertulia.embedded.simulator import ProviderSimulator, Status
+from tests.engine import Chat, Engine, running_engine, simulated
 from workflows.provider_health import HealthReport, ProviderHealthCheck
-
-UNHEALTHY = ProviderHealth(
-    provider=ProviderName("first"),
-    status=ProviderStatus.UNHEALTHY,
-    failed_probes=3,
-    latency_ms=None,
-    detail="no answer",
-    checked_at=datetime(2026, 1, 1, tzinfo=UTC),
-)
 
 
 async def _check(engine: Engine) -> HealthReport:
@@ -29,23 +18,52 @@ async def _check(engine: Engine) -> HealthReport:
     )
 
 
+async def _next_turn(chat: Chat) -> TurnRecord:
+    return await chat.turn((await chat.say("Hello")).turn)
+
+
 async def test_all_providers_are_probed_without_spending_a_token(engine: Engine, simulator: ProviderSimulator) -> None:
     report = await _check(engine)
-    assert {health.provider: health.status for health in report.providers} == dict.fromkeys(
-        ("first", "second", "third"), "healthy"
-    )
+    assert [(check.provider, check.status, check.reachable) for check in report.providers] == [
+        ("first", "healthy", True),
+        ("second", "healthy", True),
+        ("third", "healthy", True),
+    ]
     assert {exchange.method for exchange in simulator.log} == {"GET"}
-    stored = await engine.rows("select provider, status from provider_health order by provider")
-    assert [tuple(row) for row in stored] == [("first", "healthy"), ("second", "healthy"), ("third", "healthy")]
+    status = await engine.providers.get_provider_status()
+    assert all(provider.state.probe for provider in status.providers)
 
 
-async def test_an_unhealthy_provider_is_passed_over_until_a_probe_succeeds(engine: Engine) -> None:
-    await PostgresHealthRecords(engine.pool).record(UNHEALTHY)
+async def test_a_provider_whose_key_a_probe_finds_refused_is_passed_over_until_a_probe_is_passed(
+    client: Client, database: str, task_queue: str, simulator: ProviderSimulator
+) -> None:
+    first = simulated(simulator, "first").model_copy(update={"base_url": f"{simulator.url}/one"})
+    simulator.script("/one/models", [Status(401)])
+    async with running_engine(client, database, task_queue, [first, simulated(simulator, "second")]) as engine:
+        chat = await engine.chat()
+        await _check(engine)
+        assert (await chat.say("Hello")).provider == "second"
+        assert [passed.provider for passed in (await chat.turn(1)).passed_over] == ["first"]
+
+        await _check(engine)
+        assert "first" not in [passed.provider for passed in (await _next_turn(chat)).passed_over]
+
+
+async def test_a_provider_that_has_failed_too_often_is_told_to_be_unhealthy(
+    engine: Engine, simulator: ProviderSimulator
+) -> None:
+    simulator.always("first", Status(500))
     chat = await engine.chat()
-    assert (await chat.say("Hello")).provider == "second"
-    assert [passed.provider for passed in (await chat.turn(1)).passed_over] == ["first"]
-    await _check(engine)
-    assert (await chat.say("Hello")).provider == "first"
+    while "first" not in [passed.provider for passed in (await _next_turn(chat)).passed_over]:
+        pass
+
+    report = await _check(engine)
+
+    assert {check.provider: (check.status, check.reachable) for check in report.providers} == {
+        "first": ("unhealthy", True),
+        "second": ("healthy", True),
+        "third": ("healthy", True),
+    }
 
 
 async def test_the_schedule_is_made_once_and_follows_its_setting(client: Client, task_queue: str) -> None:

@@ -19,6 +19,7 @@ from tertulia.domain.errors import (
     CannotStart,
     DefinitionInvalid,
     InvalidInput,
+    NotAdmitted,
     NotFound,
     ProviderFailure,
     Refused,
@@ -65,7 +66,7 @@ async def test_an_error_arrives_as_it_was_sent(error: TertuliaError) -> None:
 
 
 def test_every_error_that_can_reach_a_client_arrives() -> None:
-    stay_at_home = {CannotStart, ProviderFailure}
+    stay_at_home = {CannotStart, NotAdmitted, ProviderFailure}
     assert {type(error) for error in CROSSING} == set(_descendants(TertuliaError)) - stay_at_home
 
 

@@ -39,6 +39,10 @@ _AT_ONCE = re.compile(
 )
 _NEGATION = re.compile(r"\b(?:not|cannot|never)\b(?! (?:before|until|earlier))|n't\b")
 _TOMORROW = re.compile(r"\b(?P<after>(?:the )?day after )?tomorrow\b")
+_AGO = re.compile(r"\s*ago\b")
+_YESTERDAY = re.compile(r"\b(?P<before>(?:the )?day before )?yesterday\b|\blast night\b")
+_LAST_WEEKDAY = re.compile(rf"\b(?:last|since) {_WEEKDAY}")
+_THIS_DAY = re.compile(r"\bthis (?:morning|afternoon|evening)\b")
 _LED = re.compile(r"\b(?:in|after|within)(?: about| around| roughly)? $")
 _TAILED = re.compile(r"\s*(?:'?s?'? (?:time|notice)|from (?:now|today)|later|notice)\b")
 _APPROXIMATELY = re.compile(r"(?:about|around|roughly|maybe|probably|approximately|ca\.?) ")
@@ -160,6 +164,18 @@ def _at_once(text: str, today: date, _slot: DateSlot) -> Iterator[date | None]:
         yield today
 
 
+def _looking_back(text: str, today: date, _slot: DateSlot) -> Iterator[date | None]:
+    for amount in amounts(text):
+        if amount.unit and 0 <= amount.value <= _MOST_UNITS and _AGO.match(text, amount.end):
+            yield _later(today, -amount.value, amount.unit)
+    for match in _YESTERDAY.finditer(text):
+        yield today - timedelta(days=2 if match["before"] else 1)
+    for match in _LAST_WEEKDAY.finditer(text):
+        yield today - timedelta(days=(today.weekday() - _WEEKDAYS[match["weekday"][:3]] - 1) % 7 + 1)
+    if _THIS_DAY.search(text):
+        yield today
+
+
 _Rule = Callable[[str, date, DateSlot], Iterator[date | None]]
 _RULES: tuple[_Rule, ...] = (_iso, _numeric)
 _ENGLISH_RULES: tuple[_Rule, ...] = (
@@ -167,6 +183,7 @@ _ENGLISH_RULES: tuple[_Rule, ...] = (
     _part_of_month,
     _day_and_month,
     _only_month,
+    _looking_back,
     _distance,
     _named,
     _at_once,

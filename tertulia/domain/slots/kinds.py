@@ -39,6 +39,9 @@ class _Slot(Compact):
         example: A good answer, for reprompts.
         thanks: Said after an answer.
         reprompts: Said after the first, second and every further answer that was not understood.
+        reminder: Said after a long silence instead of the application's own reminder.
+        give_up_to: The state to go to after three answers that were not understood.
+        depends_on: Slots without whose answers this one means nothing: asked anew when one of them is corrected.
         use_provider: Whether a provider may be asked to understand what the rules did not.
         score: How the answer counts; None where it doesn't.
     """
@@ -50,12 +53,21 @@ class _Slot(Compact):
     example: str = ""
     thanks: str = ""
     reprompts: tuple[str, ...] = Field(default=(), max_length=3)
+    reminder: str = ""
+    give_up_to: str = ""
+    depends_on: tuple[str, ...] = ()
     use_provider: bool = False
     score: Criterion | None = None
 
 
 class TextSlot(_Slot):
-    """Words as they were written. `pattern` is a regular expression that the whole text must match."""
+    """Words as they were written.
+
+    Attributes:
+        min_length: In characters.
+        max_length: In characters.
+        pattern: A regular expression that the whole text must match.
+    """
 
     type: Literal["text"]
     min_length: int = Field(default=1, ge=1)
@@ -76,14 +88,25 @@ class LocationSlot(_Slot):
 
 
 class DocumentSlot(_Slot):
-    """A long text, such as a résumé. The transcript keeps it whole; the slot keeps its length and its beginning."""
+    """A long text, such as a résumé. The transcript keeps it whole; the slot keeps its length and its beginning.
+
+    Attributes:
+        min_length: In characters.
+    """
 
     type: Literal["document"]
     min_length: int = Field(default=40, ge=1)
 
 
 class NumberSlot(_Slot):
-    """A number. With a unit of time ("days", "weeks", "months", "years") others are converted to it."""
+    """A number.
+
+    Attributes:
+        unit: What is counted; others are converted to a unit of time ("days", "weeks", "months", "years").
+        min: The smallest that is accepted.
+        max: The largest that is accepted.
+        integer: Whether it has to be whole.
+    """
 
     type: Literal["number"]
     unit: str = ""
@@ -93,7 +116,14 @@ class NumberSlot(_Slot):
 
 
 class MoneySlot(_Slot):
-    """An amount in the slot's currency, for each `per`."""
+    """An amount of money.
+
+    Attributes:
+        currency: Three capital letters, such as EUR.
+        per: What it is paid for: `month` or `year`.
+        min: The smallest that is accepted.
+        max: The largest that is accepted.
+    """
 
     type: Literal["money"]
     currency: str = Field(pattern=r"^[A-Z]{3}$")
@@ -103,7 +133,13 @@ class MoneySlot(_Slot):
 
 
 class DateSlot(_Slot):
-    """A day. With `not_before`, one without a year lies ahead. Without `order`, 03/04/2026 is asked about again."""
+    """A day.
+
+    Attributes:
+        order: How 03/04/2026 is read: `DMY`, `MDY` or `YMD`; it is asked about again where this is left out.
+        not_before: `today`, or the first day that is accepted; a day without a year then lies ahead.
+        not_after: `today`, or the last day that is accepted.
+    """
 
     type: Literal["date"]
     order: Literal["DMY", "MDY", "YMD"] | None = None
@@ -118,7 +154,12 @@ class BooleanSlot(_Slot):
 
 
 class Choice(Compact):
-    """One of the answers on offer, and what else people call it."""
+    """One of the answers on offer.
+
+    Attributes:
+        value: What is shown and kept.
+        also: What else people call it.
+    """
 
     value: str = Field(min_length=1)
     also: tuple[str, ...] = ()
@@ -128,18 +169,28 @@ def _choice(given: Any) -> Any:
     return {"value": given} if isinstance(given, str) else given
 
 
-Choices = Annotated[tuple[Annotated[Choice, BeforeValidator(_choice)], ...], Field(min_length=2, max_length=50)]
+_OneChoice = Annotated[Choice, BeforeValidator(_choice, json_schema_input_type=str | Choice)]
+Choices = Annotated[tuple[_OneChoice, ...], Field(min_length=2, max_length=50)]
 
 
 class ChoiceSlot(_Slot):
-    """One of several."""
+    """One of several.
+
+    Attributes:
+        choices: The answers on offer, each by its name or with what else people call it.
+    """
 
     type: Literal["choice"]
     choices: Choices
 
 
 class MultiChoiceSlot(_Slot):
-    """Any number of several, at least `min_choices`."""
+    """Any number of several.
+
+    Attributes:
+        choices: The answers on offer, each by its name or with what else people call it.
+        min_choices: How many there have to be.
+    """
 
     type: Literal["multi_choice"]
     choices: Choices
@@ -153,7 +204,11 @@ class EmailSlot(_Slot):
 
 
 class PhoneSlot(_Slot):
-    """A phone number, kept in the international form (E.164). `region`: whose numbers need no country code."""
+    """A phone number, kept in the international form (E.164).
+
+    Attributes:
+        region: The country whose numbers need no country code, two capital letters.
+    """
 
     type: Literal["phone"]
     region: str | None = Field(default=None, pattern=r"^[A-Z]{2}$")

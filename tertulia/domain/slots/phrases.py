@@ -2,6 +2,8 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
 
 # Short answers are read up to here; in a longer text nothing is certain.
 SHORT_ANSWER_CHARS = 600
@@ -47,6 +49,25 @@ _HELP = re.compile(
     r"|i (?:don'?t|do not) understand(?: the question| that| this)?|why(?: do you (?:need|ask|want)\b[^?]{0,60})?"
     r"|why are you asking\b[^?]{0,40}|what for"
 )
+_CANCEL = re.compile(
+    r"(?:please )?(?:(?:i (?:want|would like|need) to|i'd like to|let'?s|can (?:i|we)) )?"
+    r"(?:cancel|stop|quit|exit|abort|end)"
+    r"(?: (?:it|this|that|everything|here|now|the (?:conversation|chat|application|request)))?(?: please)?"
+)
+_START_OVER = re.compile(
+    r"(?:please )?(?:(?:i (?:want|would like|need) to|i'd like to|let'?s|can (?:i|we|you)) )?"
+    r"(?:(?:start|begin) (?:(?:all )?over|again|anew|afresh|from scratch|from the (?:start|beginning))|restart|reset)"
+    r"(?: (?:it|this|everything|the (?:conversation|chat|application|request)))?(?: please)?"
+)
+_PERSON = (
+    r"(?:a |an |the |some |any )?(?:real |live |human )?(?:human(?: being)?|person|agent|operator|someone|somebody)"
+)
+_HUMAN = re.compile(
+    r"(?:please )?(?:(?:i (?:want|would like|need) to|i'd like to|let me|can i|could i|may i) )?"
+    r"(?:(?:speak|talk|chat) (?:to|with) |connect me (?:to|with) |transfer me to |get me |i (?:want|need) )?"
+    rf"{_PERSON}(?: (?:real|human|in person))?(?: please)?"
+)
+_INTERRUPTIONS = {"cancel": _CANCEL, "start_over": _START_OVER, "human": _HUMAN}
 _SUBJECT = r"(?:you|we|they|i|it|he|she|this|that|there|the|your|anyone|people)"
 _INTERROGATIVE = re.compile(
     r"(?:(?:and|but|so|ok|okay|well|hi|hello|hey|sorry|thanks|also|wait|by the way|btw|quick question)[,:!. -]+)*"
@@ -55,6 +76,7 @@ _INTERROGATIVE = re.compile(
     r"|(?:is|was) (?:it|there|this|that|the|your|he|she|remote|relocation|anyone))\b"
 )
 _SENTENCE_END = re.compile(r"(?<=[.!?\n])\s+")
+_WORD = re.compile(r"[\w']+")
 _AROUND = " \t\n.,;:!)("
 
 
@@ -72,6 +94,8 @@ def _visible(found: re.Match[str]) -> str:
     return " " if found[0].isspace() else ""
 
 
+# One message is looked at from many sides.
+@lru_cache(maxsize=16)
 def plain(text: str) -> str:
     """Return the text on one line, in lower case, with straight apostrophes, and without punctuation around it."""
     return " ".join(text.lower().replace("\u2019", "'").replace("`", "'").split()).strip(_AROUND)
@@ -105,6 +129,27 @@ def is_unknown(text: str) -> bool:
 def is_help(text: str) -> bool:
     """Tell whether somebody asks what to do, or what the question is for."""
     return _is_all_of(_HELP, text.rstrip("?! ."))
+
+
+def asks_for(interruption: str, text: str, also: Sequence[str] = ()) -> bool:
+    """Tell whether somebody asks to cancel, to start over, or for a human.
+
+    Args:
+        interruption: `cancel`, `start_over` or `human`.
+        also: What else people say for it.
+    """
+    asked = text.rstrip("?! .")
+    return _is_all_of(_INTERRUPTIONS[interruption], asked) or plain(asked) in {plain(phrase) for phrase in also}
+
+
+def mentions(phrases: Sequence[str], text: str) -> bool:
+    """Tell whether a text has one of the phrases in it, word by word."""
+    said = _words_of(text)
+    return any(f" {_words_of(phrase)} " in f" {said} " for phrase in phrases)
+
+
+def _words_of(text: str) -> str:
+    return " ".join(_WORD.findall(plain(text[:SHORT_ANSWER_CHARS])))
 
 
 def _is_all_of(pattern: re.Pattern[str], text: str) -> bool:

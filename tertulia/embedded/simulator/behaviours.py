@@ -29,6 +29,7 @@ class Answer(Value):
         then: What becomes of the connection after the answer: kept for the next call, closed or reset in place of a
             proper end, or left hanging.
         cached_tokens: How much of the prompt is reported as read from a cache.
+        headers: Sent with the response, about rate limits say.
     """
 
     kind: Literal["answer"] = "answer"
@@ -43,6 +44,7 @@ class Answer(Value):
     done: bool = True
     then: Literal["keep", "close", "reset", "hang"] = "keep"
     cached_tokens: int = 0
+    headers: dict[str, str] = {}
 
 
 class Status(Value):

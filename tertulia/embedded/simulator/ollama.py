@@ -25,9 +25,9 @@ class ChatLines:
         self._path = request.path
 
     def information(self) -> dict[str, Any] | None:
-        """List the models that are installed."""
+        """List the models that are installed, or loaded: the same one."""
         listed = {"models": [{"name": INSTALLED, "model": INSTALLED}]}
-        return listed if self._path.endswith("/api/tags") else None
+        return listed if self._path.endswith(("/api/tags", "/api/ps")) else None
 
     def opening(self, _usage: Usage | None) -> bytes:
         """Write nothing."""

@@ -266,7 +266,7 @@ def _abort(writer: StreamWriter) -> None:
 
 def _wire_of_look_up(request: Request) -> Callable[[Request, int], Wire]:
     """Tell from the path and the headers whose free call it is."""
-    if request.path.endswith("/api/tags"):
+    if request.path.endswith(("/api/tags", "/api/ps")):
         return ChatLines
     if "anthropic-version" in request.headers:
         return Messages

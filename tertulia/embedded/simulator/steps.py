@@ -107,7 +107,7 @@ def _answer(behaviour: Answer, wire: Wire, text: str) -> Iterator[Step]:
     said = _said(behaviour, text)
     usage = _usage(wire.asked, said, behaviour.cached_tokens) if behaviour.usage else None
     yield from _pause(behaviour.headers_after_s)
-    yield _head(wire)
+    yield _head(wire, behaviour.headers)
     yield from _body(wire.opening(usage))
     yield from repeat(Send(http.chunk(wire.comment())), behaviour.comments)
     yield from _pause(behaviour.first_token_after_s)
@@ -134,7 +134,8 @@ def _body(data: bytes) -> Iterator[Step]:
 
 def _begin(wire: Wire, text: str, pieces: int) -> Iterator[Step]:
     yield _head(wire)
-    yield from _body(wire.opening(None))
+    # What is counted ahead of the answer is the prompt alone.
+    yield from _body(wire.opening(_usage(wire.asked, "", 0)))
     yield from (Send(http.chunk(part), output_tokens=1) for part in islice(_parts(wire, text), pieces))
 
 
@@ -169,9 +170,9 @@ def _said(behaviour: Answer | CutStream | Stall | MalformedChunks | ErrorEvent, 
     return text if behaviour.text is None else behaviour.text
 
 
-def _head(wire: Wire) -> Send:
+def _head(wire: Wire, more: Mapping[str, str] | None = None) -> Send:
     kind = wire.media_type if wire.streams else "application/json"
-    headers = {"content-type": kind, "transfer-encoding": "chunked"}
+    headers = {"content-type": kind, "transfer-encoding": "chunked", **(more or {})}
     return Send(http.head(200, headers), input_tokens=_prompt_tokens(wire.asked))
 
 

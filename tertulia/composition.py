@@ -1,0 +1,97 @@
+"""Composition root of the provider service, for the worker and for the API: settings → adapters → service."""
+
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from uuid import uuid4
+
+import httpx
+
+from tertulia.config import Settings
+from tertulia.domain.errors import InvalidInput, Unavailable
+from tertulia.domain.ids import ProviderName
+from tertulia.domain.providers import ProviderConfig
+from tertulia.ports import Completer
+from tertulia.provider_service.service import ProviderService, Stores
+from tertulia.providers.addresses import PublicTransport, check_base_url
+from tertulia.providers.completers import Completers
+from tertulia.providers.prices import prices_of
+from tertulia.storage.attempts import PostgresAttempts
+from tertulia.storage.budgets import PostgresBudgets
+from tertulia.storage.pool import Pool
+from tertulia.storage.provider_configs import PostgresProviderConfigs
+from tertulia.storage.provider_metrics import PostgresProviderMetrics
+from tertulia.storage.provider_states import PostgresProviderStates
+
+# For the ends of calls that could not be stored when they came; what then is left is swept by another worker.
+_SETTLE = timedelta(seconds=5)
+
+
+@asynccontextmanager
+async def open_provider_service(settings: Settings, pool: Pool) -> AsyncIterator[ProviderService]:
+    """Use the providers of the environment, and those given at runtime, for as long as the block lasts.
+
+    Raises:
+        Unavailable: Postgres can't be reached.
+    """
+    trusted = frozenset(config.base_url for config in settings.providers)
+    # The limits of calls under way are the providers' own, and the service keeps to them.
+    unlimited = httpx.Limits(max_connections=None)
+    async with (
+        httpx.AsyncClient(limits=unlimited) as http,
+        httpx.AsyncClient(transport=PublicTransport()) as public,
+        provider_service(
+            settings, pool, Completers(trusted, http, guarded=http if settings.allow_private_providers else public)
+        ) as service,
+    ):
+        try:
+            yield service
+        finally:
+            with suppress(Unavailable):
+                await service.shutdown(_SETTLE)
+
+
+class _OfTheEnvironmentOnly:
+    """Stands for the configurations given at runtime where the provider system is switched off: there are none."""
+
+    async def read(self) -> Mapping[ProviderName, ProviderConfig | None]:
+        return {}
+
+    async def store(self, config: ProviderConfig, *, at: datetime) -> None:  # noqa: ARG002
+        raise _switched_off()
+
+    async def remove(self, name: ProviderName, *, at: datetime) -> None:  # noqa: ARG002
+        raise _switched_off()
+
+
+def _switched_off() -> InvalidInput:
+    return InvalidInput("is false, so providers can't be changed at runtime", field="ENABLE_PROVIDER_SYSTEM")
+
+
+def provider_service(
+    settings: Settings, pool: Pool, make_completer: Callable[[ProviderConfig], Completer]
+) -> ProviderService:
+    """Connect the service to Postgres."""
+    trusted = frozenset(config.base_url for config in settings.providers)
+    tenant_daily_usd = settings.tenant_daily_budget_usd
+    return ProviderService(
+        {config.provider: config for config in settings.providers},
+        Stores(
+            configs=PostgresProviderConfigs(pool, settings.secret_key)
+            if settings.enable_provider_system
+            else _OfTheEnvironmentOnly(),
+            states=PostgresProviderStates(pool, settings.require_database_url()),
+            attempts=PostgresAttempts(pool, tenant_daily_usd=tenant_daily_usd),
+            metrics=PostgresProviderMetrics(pool),
+            budgets=PostgresBudgets(pool, tenant_daily_usd=tenant_daily_usd),
+        ),
+        make_completer=make_completer,
+        prices=prices_of,
+        check_base_url=partial(check_base_url, trusted=trusted, private=settings.allow_private_providers),
+        strategy=settings.provider_load_balance,
+        now=lambda: datetime.now(UTC),
+        new_id=lambda: str(uuid4()),
+        chance=random.Random(),  # noqa: S311 - it spreads load and guards nothing
+    )

@@ -1,0 +1,15 @@
+"""What a request demands of a provider, as far as the request itself shows."""
+
+from tertulia.domain.completions import CompletionRequest
+from tertulia.domain.providers import Feature
+from tertulia.domain.routing import Demand
+from tertulia.domain.token_estimates import prompt_tokens
+
+
+def demand_of(request: CompletionRequest) -> Demand:
+    """Estimate the size of a request, and name what it needs beyond plain text."""
+    return Demand(
+        input_tokens=prompt_tokens(request),
+        max_tokens=request.max_tokens,
+        needs=frozenset() if request.json_schema is None else frozenset({Feature.JSON_SCHEMA}),
+    )
