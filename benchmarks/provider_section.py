@@ -10,7 +10,7 @@ from tests.provider_service import proofs
 ROUNDS = 5
 DECISIONS = 20_000
 FLEETS = (4, 16, 64)
-SCHEDULES = 10_000
+SCHEDULES = 1_000
 # Between two questions.
 RARELY_S, OFTEN_S = 4, 0.25
 
