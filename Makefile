@@ -2,6 +2,8 @@
 PY ?= python3
 BIN := .venv/bin
 LOCK := .venv/.installed
+# A file is run by one process: what its tests share, like servers, is started once.
+ALL_CORES := -n auto --dist loadfile
 
 .PHONY: help setup run test check bench soak record-history lock
 
@@ -21,14 +23,14 @@ run: setup  ## Run everything on this machine: Postgres, Temporal, worker, API
 	$(BIN)/tertulia up
 
 test: setup  ## Run every test
-	$(BIN)/pytest
+	$(BIN)/pytest $(ALL_CORES)
 
 check: setup  ## What CI runs: format, lint, layers, types, tests with coverage
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/pytest --cov --cov-report=term:skip-covered
+	$(BIN)/pytest $(ALL_CORES) --cov --cov-report=term:skip-covered
 
 bench: setup  ## Measure, and write docs/performance.md
 	$(BIN)/python -m benchmarks

@@ -6,11 +6,20 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from hypothesis import HealthCheck, settings
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from tertulia.embedded.postgres import EmbeddedPostgres
 from tertulia.embedded.temporal import EmbeddedTemporal
+
+# On a busy machine everything is slow; that says nothing of the code. Fixtures are shared by the examples of a test.
+settings.register_profile(
+    "any machine",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

@@ -102,7 +102,9 @@ class Child:
             said = [text for line in log if (text := line.decode(errors="replace").strip())]
         errors = [line for line in said if _COMPLAINT.search(line)]
         last = (errors or said or [self._silence()])[-1]
-        return f"{last[:_LONGEST_COMPLAINT]} (see {self.program.log})"
+        # Of nested errors the cause comes last.
+        told = last if len(last) <= _LONGEST_COMPLAINT else f"… {last[-_LONGEST_COMPLAINT:]}"
+        return f"{told} (see {self.program.log})"
 
     def _silence(self) -> str:
         full = shutil.disk_usage(self.program.log.parent).free < _FULL_BYTES

@@ -20,6 +20,9 @@ _STABLE_S = 60.0  # who has lived this long is restarted at once
 _FIRST_DELAY_S = 0.1
 _LONGEST_DELAY_S = 5.0
 _LOG_CHECK_S = 30.0
+# A server picks some of its ports itself, and somebody else can be quicker.
+_PORT_TRIES = 3
+_PORT_TAKEN = "address already in use"
 
 
 class Server:
@@ -51,7 +54,7 @@ class Server:
         Raises:
             CannotStart: It ended, or did not answer in time; the message says what it complained of.
         """
-        self._child = await self._launch()
+        self._child = await self._first_launch()
         self._guard = asyncio.create_task(self._keep_running(self._child))
 
     async def stop(self) -> None:
@@ -62,6 +65,15 @@ class Server:
                 await self._guard
         if self._child is not None:
             await self._child.stop(_STOP_TIMEOUT_S)
+
+    async def _first_launch(self) -> Child:
+        for _ in range(_PORT_TRIES - 1):
+            try:
+                return await self._launch()
+            except CannotStart as error:
+                if _PORT_TAKEN not in error.problem:
+                    raise
+        return await self._launch()
 
     async def _launch(self) -> Child:
         child = await spawn(self._program, prepare=self._prepare)

@@ -12,6 +12,7 @@ from temporalio.client import Client
 from tertulia.domain.errors import CannotStart
 from tertulia.embedded.postgres import EmbeddedPostgres
 from tertulia.embedded.process import Program, _dying_with, bound_log, run, spawn
+from tertulia.embedded.server import Server
 from tertulia.embedded.temporal import EmbeddedTemporal
 from tests.embedded.processes import fill, holder, uid_of, working_in
 
@@ -112,6 +113,43 @@ async def test_the_complaint_is_the_last_error_since_the_start(tmp_path: Path) -
     await child.process.wait()
 
     assert child.complaint().startswith("FATAL: disk on fire")
+
+
+async def test_of_a_long_complaint_the_cause_at_its_end_is_told(tmp_path: Path) -> None:
+    program = shell(f"echo error: {'could not build this, ' * 40}port taken", tmp_path)
+    child = await spawn(program)
+    await child.process.wait()
+
+    assert "this, port taken (see" in child.complaint()
+    assert len(child.complaint()) < 600 + len(str(program.log))
+
+
+async def never(_pid: int) -> bool:
+    return False
+
+
+async def test_a_server_that_lost_a_port_to_somebody_else_tries_again(tmp_path: Path) -> None:
+    tries = tmp_path / "tries"
+    fails = "{ echo error: address already in use; exit 1; }"
+    program = shell(f"echo x >> {tries}; [ $(wc -l < {tries}) = 3 ] || {fails}; exec sleep 1000", tmp_path)
+
+    async def third(_pid: int) -> bool:
+        return tries.exists() and tries.read_text() == "x\n" * 3
+
+    server = Server(program, ready=third)
+    await server.start()
+    await server.stop()
+
+
+@pytest.mark.parametrize(("complaint", "tried"), [("address already in use", 3), ("no such file", 1)])
+async def test_a_server_that_can_not_start_says_why(tmp_path: Path, complaint: str, tried: int) -> None:
+    tries = tmp_path / "tries"
+    program = shell(f"echo x >> {tries}; echo error: {complaint}; exit 1", tmp_path)
+
+    with pytest.raises(CannotStart, match=complaint):
+        await Server(program, ready=never).start()
+
+    assert tries.read_text() == "x\n" * tried
 
 
 async def test_a_program_that_could_not_even_write_why_it_ended_is_excused_by_the_disk(small_disk: Path) -> None:

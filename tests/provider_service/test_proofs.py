@@ -1,5 +1,6 @@
 """The promises of the provider service, each measured in a story told in virtual time."""
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 import pytest
@@ -8,15 +9,25 @@ from tertulia.domain.retries import MAX_FAILED
 from tests.provider_service import proofs
 
 
+@pytest.fixture(scope="module")
+def outages() -> Mapping[float, Sequence[proofs.Outage]]:
+    """Outages while a question comes every so many seconds."""
+    return {4: proofs.outages(4, seeds=range(8)), 0.25: proofs.outages(0.25, seeds=range(4))}
+
+
 @pytest.mark.parametrize("every_s", [4, 0.25])
-def test_a_provider_that_is_away_is_hardly_asked_and_costs_nobody_an_answer(every_s: float) -> None:
-    for figures in proofs.outages(every_s, seeds=range(8)):
+def test_a_provider_that_is_away_is_hardly_asked_and_costs_nobody_an_answer(
+    outages: Mapping[float, Sequence[proofs.Outage]], every_s: float
+) -> None:
+    for figures in outages[every_s]:
         assert figures.answered == figures.questions
         assert figures.attempts_at_the_dead <= 4
 
 
-def test_a_provider_that_is_back_is_found_and_begins_with_a_small_share() -> None:
-    for figures in proofs.outages(0.25, seeds=range(8)):
+def test_a_provider_that_is_back_is_found_and_begins_with_a_small_share(
+    outages: Mapping[float, Sequence[proofs.Outage]],
+) -> None:
+    for figures in outages[0.25]:
         assert figures.back_after_s <= 40
         assert figures.share_at_first <= 0.25
         assert figures.share_in_the_end == 1

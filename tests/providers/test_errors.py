@@ -328,6 +328,6 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 
 
 @given(st.integers(300, 599), JSON)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_body_breaks_the_classification(status: int, body: Any) -> None:
     assert from_response(status, {}, json.dumps(body).encode(), NOW).status == status

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tertulia.providers.reading import read
@@ -93,7 +93,6 @@ def test_objects_are_read_part_by_part() -> None:
 
 
 @given(st.text(max_size=80), st.sampled_from([NUMBER, WHOLE, TRUTH, PLACES, SKILLS, TEXT]))
-@settings(deadline=None)
 def test_whatever_is_said_the_value_fits(said: str, schema: dict[str, Any]) -> None:
     value = read(schema, said)
     match schema["type"]:

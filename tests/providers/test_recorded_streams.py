@@ -52,14 +52,14 @@ def test_a_stream_comes_to_the_same_wherever_it_is_split(wire: Wire, stream: Str
 
 
 @given(st.sampled_from(CASES), st.lists(st.integers(0, 2000), max_size=8))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_a_stream_comes_to_the_same_in_any_pieces(case: tuple[Wire, Stream], cuts: list[int]) -> None:
     wire, stream = case
     assert stream.comes_to(*heard(wire(stream), split(stream.body, cuts)))
 
 
 @given(st.binary(max_size=300), st.sampled_from(CASES), st.integers(0, 2000))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_whatever_is_thrown_in_it_comes_to_an_answer_or_a_failure(
     noise: bytes, case: tuple[Wire, Stream], at: int
 ) -> None:

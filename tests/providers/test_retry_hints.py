@@ -165,7 +165,7 @@ ANYTHING: st.SearchStrategy[Any] = st.recursive(
     ),
     st.dictionaries(st.sampled_from(["availability", "details", "metadata", "message"]), ANYTHING),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_whatever_a_provider_sends_the_wait_is_sensible(headers: dict[str, str], error: dict[str, Any]) -> None:
     hint = retry_hint(headers, error, NOW)
     assert hint is None or timedelta(0) <= hint <= MAX_WAIT

@@ -5,7 +5,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tertulia.domain.errors import FailureClass, ProviderFailure
@@ -33,14 +33,12 @@ def objects(body: bytes) -> list[JSONEvent]:
 
 
 @given(BODIES, st.lists(st.integers(0, 300), max_size=8))
-@settings(deadline=None)
 def test_any_split_gives_the_same_events(body: bytes, cuts: list[int]) -> None:
     bounds = [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
     assert decoded(body[start:end] for start, end in pairwise(bounds)) == decoded([body])
 
 
 @given(BODIES)
-@settings(deadline=None)
 def test_single_bytes_give_the_same_events(body: bytes) -> None:
     assert decoded(body[at : at + 1] for at in range(len(body))) == decoded([body])
 
@@ -49,7 +47,6 @@ def test_single_bytes_give_the_same_events(body: bytes) -> None:
     st.lists(st.tuples(TEXT.filter(bool), st.lists(TEXT, min_size=1, max_size=3))),
     st.sampled_from(["\n", "\r\n", "\r"]),
 )
-@settings(deadline=None)
 def test_what_is_encoded_is_decoded(events: list[tuple[str, list[str]]], ending: str) -> None:
     lines = [
         line

@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tertulia.domain import media_types
@@ -119,7 +119,7 @@ async def test_many_files_at_once_are_all_read(reader: IsolatedReader) -> None:
     assert [each.text for each in found] == [f"Ada {number}" for number in range(8)]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15)
 @given(st.sampled_from([pdf(), word()]), st.integers(0, 10_000), st.binary(min_size=1, max_size=40))
 async def test_a_file_with_a_damage_anywhere_is_read_or_refused(whole: bytes, at: int, damage: bytes) -> None:
     at %= len(whole)

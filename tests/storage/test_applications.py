@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import get_args
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tertulia.domain.applications import (
@@ -212,7 +212,7 @@ async def test_candidates_come_with_what_is_known_of_them(stored: PostgresApplic
     ]
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50)
 @given(cursor=st.text(min_size=1) | st.sampled_from(["bmFuIGEx", "aW5mIGEx", "MWUzMDkgYQ==", "MSAA"]))
 async def test_no_cursor_breaks_a_list(stored: PostgresApplications, cursor: str) -> None:
     with suppress(InvalidInput):

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tertulia.domain import jobs
@@ -118,7 +118,7 @@ async def test_a_cursor_that_is_not_ours_is_refused(stored: PostgresJobs, cursor
         await stored.find(ACME, EVERYTHING, cursor=cursor)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50)
 @given(cursor=st.text(min_size=1) | st.binary().map(lambda raw: raw.hex()))
 async def test_no_cursor_breaks_the_list(stored: PostgresJobs, cursor: str) -> None:
     with suppress(InvalidInput):

@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tertulia.domain.errors import InvalidInput, Unavailable
@@ -33,7 +33,7 @@ storable_json = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100)
 @given(text=storable_text, value=storable_json)
 async def test_values_come_back_as_they_were(pool: Pool, text: str, value: Any) -> None:
     async with pool.connection() as connection:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from random import Random
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tertulia.domain.ids import SessionId
@@ -143,7 +143,7 @@ class Simulation:
         return set()
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80)
 @given(seed=st.integers(min_value=0, max_value=2**32))
 async def test_whatever_is_done_again_the_stored_session_is_the_one_of_the_history(pool: Pool, seed: int) -> None:
     crashing, clean = (SessionId(f"{name}-{next(_numbers)}") for name in ("crashing", "clean"))

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tertulia.domain.conversation import SessionStatus
@@ -98,7 +98,7 @@ async def test_a_cursor_that_is_not_ours_is_refused(records: PostgresSessionReco
         await records.find(EVERYTHING, cursor=cursor)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50)
 @given(cursor=st.text(min_size=1) | st.binary().map(lambda raw: raw.hex()))
 async def test_no_cursor_breaks_the_list(records: PostgresSessionRecords, cursor: str) -> None:
     with suppress(InvalidInput):
