@@ -9,12 +9,17 @@ from starter.http_server import listen, serve_app
 from starter.sessions import TemporalSessions
 from tertulia.api.app import create_app
 from tertulia.api.ports import ApiPorts
+from tertulia.api.recruiting_ports import RecruitingPorts
 from tertulia.composition import open_provider_service
 from tertulia.config import Settings
+from tertulia.resumes.reader import IsolatedReader
+from tertulia.storage.applications import PostgresApplications
 from tertulia.storage.definition_files import DefinitionFiles
 from tertulia.storage.deltas import PostgresDeltas
+from tertulia.storage.jobs import PostgresJobs
 from tertulia.storage.migrations import migrate
 from tertulia.storage.pool import Pool, open_pool
+from tertulia.storage.profiles import PostgresCandidates
 from tertulia.storage.sessions import PostgresSessionRecords
 from tertulia.storage.transcripts import PostgresTranscripts
 from tertulia.temporal import connect
@@ -47,9 +52,19 @@ async def serve(settings: Settings, *, ready: asyncio.Event | None = None) -> No
             deltas=deltas,
             definitions=DefinitionFiles(settings.definitions_dir),
             providers=providers,
+            recruiting=_recruiting(pool),
             parts=_parts(pool, client),
         )
         await serve_app(create_app(ports), listener, ready=ready)
+
+
+def _recruiting(pool: Pool) -> RecruitingPorts:
+    return RecruitingPorts(
+        jobs=PostgresJobs(pool),
+        applications=PostgresApplications(pool),
+        candidates=PostgresCandidates(pool),
+        resumes=IsolatedReader(),
+    )
 
 
 def _parts(pool: Pool, client: Client) -> Mapping[str, Callable[[], Awaitable[None]]]:

@@ -7,7 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
-from tertulia.api import export, messages, operations, problems, providers, sessions
+from tertulia.api import applications, candidates, export, jobs, messages, operations, problems, providers, sessions
 from tertulia.api.edge import Edge
 from tertulia.api.ports import ApiPorts
 from tertulia.api.views import Problem
@@ -25,6 +25,9 @@ _TAGS = [
     {"name": "sessions", "description": "Start, read, list, move, close"},
     {"name": "messages", "description": "Send in three ways; transcript, evidence, export"},
     {"name": "users", "description": "By person"},
+    {"name": "jobs", "description": "What people can apply for: questions, suggestions, candidates, CSV"},
+    {"name": "applications", "description": "Their life cycle, answers, scores and timelines"},
+    {"name": "candidates", "description": "What is known of a person; the résumé; erasure"},
     {"name": "providers", "description": "Who is asked, how they are, what they cost; changed while all goes on"},
     {"name": "operations", "description": "Health, and what is on offer"},
 ]
@@ -47,10 +50,10 @@ def create_app(ports: ApiPorts) -> FastAPI:
         generate_unique_id_function=_operation_id,
     )
     app.state.ports = ports
-    for part in (sessions, messages, export, providers, operations):
+    for part in (sessions, messages, export, jobs, applications, candidates, providers, operations):
         app.include_router(part.router)
     problems.install(app)
-    app.add_middleware(Edge, max_body_bytes=ports.max_body_bytes)
+    app.add_middleware(Edge, max_body_bytes=ports.max_body_bytes, max_file_bytes=ports.max_file_bytes)
     # FastAPI's own way to extend the description, https://fastapi.tiangolo.com/how-to/extending-openapi/
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app

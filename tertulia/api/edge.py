@@ -1,5 +1,6 @@
 """The outermost layer of the API: bounded bodies, one log line a request, and an answer even to what nobody foresaw."""
 
+import re
 import time
 import traceback
 from typing import Any
@@ -11,21 +12,26 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tertulia.api.problems import problem, response
 
+# Calls whose body is a file.
+_FILES = re.compile(r"/v1/(?:candidates|sessions)/[^/]+/resume")
+
 log = structlog.get_logger("tertulia.api")
 
 
 class Edge:
     """ASGI middleware. Logs no text, no address and no id: the route's pattern instead of the path."""
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int, max_file_bytes: int) -> None:
         self._app = app
         self._max_body_bytes = max_body_bytes
+        self._max_file_bytes = max_file_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(receive, send, self._max_body_bytes, _declared_bytes(scope))
+        most_bytes = self._max_file_bytes if _FILES.fullmatch(scope["path"]) else self._max_body_bytes
+        exchange = _Exchange(receive, send, most_bytes, _declared_bytes(scope))
         started = time.perf_counter()
         try:
             await self._app(scope, exchange.receive, exchange.send)

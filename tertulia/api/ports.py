@@ -8,12 +8,14 @@ from typing import Annotated, Any, Protocol, TypeVar
 
 from fastapi import Depends, Request
 
+from tertulia.api.recruiting_ports import RecruitingPorts
 from tertulia.api.waiting import within
 from tertulia.domain.errors import Unavailable
 from tertulia.domain.health import ProbeResult
 from tertulia.domain.ids import ProviderName, TenantId
 from tertulia.domain.provider_reports import Configured, Metrics, StateChange, StatusReport, TenantBudget
 from tertulia.domain.providers import ProviderConfig
+from tertulia.domain.resumes import MAX_FILE_BYTES
 from tertulia.domain.routing import Decision, Demand
 from tertulia.ports import Definitions, Deltas, SessionRecords, Sessions, Transcripts
 
@@ -98,6 +100,7 @@ class ApiPorts:
         reply_wait: Longest time that a request waits for its reply before it gets a receipt.
         engine_wait: Longest time for the engine to take something in.
         max_body_bytes: Longest body of a request.
+        max_file_bytes: The same, where the body is a file.
         now: Tells the time, UTC.
     """
 
@@ -107,12 +110,14 @@ class ApiPorts:
     deltas: Deltas
     definitions: Definitions
     providers: ProviderAdministration
+    recruiting: RecruitingPorts
     parts: Mapping[str, Callable[[], Awaitable[None]]]
     # Most proxies cut a silent request after 60 s; a reply that is too late for that becomes a receipt, for which the
     # engine may be waited for once more.
     reply_wait: timedelta = timedelta(seconds=45)
     engine_wait: timedelta = timedelta(seconds=10)
     max_body_bytes: int = 1024 * 1024
+    max_file_bytes: int = MAX_FILE_BYTES
     now: Callable[[], datetime] = _utc_now
 
     async def taken(self, call: Coroutine[Any, Any, T]) -> T:

@@ -88,7 +88,11 @@ KINDS: Mapping[str, Kind] = {
         "Tell the operator when it happened; the log says what.",
     ),
     "malformed_body": Kind(HTTPStatus.BAD_REQUEST, "The body can't be read", "Send JSON in UTF-8."),
-    "body_too_large": Kind(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is too large", "Send less than 1 MiB."),
+    "body_too_large": Kind(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "The body is too large",
+        "Send less than 1 MiB, or a file of at most 5 MiB.",
+    ),
     "unsupported_media_type": Kind(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Not a JSON body", "Send it with `Content-Type: application/json`."
     ),

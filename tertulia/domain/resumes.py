@@ -20,6 +20,8 @@ from tertulia.domain.slots.texts import understand_name
 
 T = TypeVar("T")
 
+MAX_FILE_BYTES = 5 * 1024 * 1024
+
 # Longer lines are no lines of a résumé, and later ones add nothing to what is found.
 _LINE_CHARS = 400
 _MOST_LINES = 3000

@@ -6,10 +6,9 @@ import sys
 from datetime import timedelta
 
 from tertulia.domain.errors import InvalidInput
-from tertulia.domain.resumes import ResumeText
+from tertulia.domain.resumes import MAX_FILE_BYTES, ResumeText
 from tertulia.resumes.unreadable import Problem
 
-MAX_BYTES = 5 * 1024 * 1024
 _TIME_LIMIT = timedelta(seconds=20)
 # Each may take a core and up to a gigabyte.
 _AT_ONCE = 2
@@ -31,7 +30,7 @@ class IsolatedReader:
         """
         if not content:
             raise _refused(Problem.EMPTY)
-        if len(content) > MAX_BYTES:
+        if len(content) > MAX_FILE_BYTES:
             raise _refused(Problem.TOO_LARGE)
         async with self._places:
             answer = await self._ask(content)

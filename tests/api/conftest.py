@@ -54,6 +54,7 @@ class World:
             deltas=self.deltas,
             definitions=InMemoryDefinitions(GREETER),
             providers=self.providers,
+            recruiting=None,  # type: ignore[arg-type]  # its calls are tested over a real database
             parts={"postgres": reached, "temporal": reached},
             now=lambda: NOON,
         )
@@ -86,7 +87,7 @@ async def served() -> AsyncIterator[tuple[FastAPI, str]]:
     await asyncio.gather(server, return_exceptions=True)
 
 
-_REQUIRED = ("sessions", "records", "transcripts", "deltas", "definitions", "providers", "parts")
+_REQUIRED = ("sessions", "records", "transcripts", "deltas", "definitions", "providers", "recruiting", "parts")
 
 
 @pytest.fixture

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
-from fastapi import FastAPI, Request
+from fastapi import Request
 
-from tertulia.api import applications, candidates, jobs, problems
+from tertulia.api.app import create_app
+from tertulia.api.ports import ApiPorts
 from tertulia.api.recruiting_ports import RecruitingPorts
 from tertulia.domain.jobs import Job, Question
 from tertulia.resumes.reader import IsolatedReader
@@ -16,6 +17,14 @@ from tertulia.storage.applications import PostgresApplications
 from tertulia.storage.jobs import PostgresJobs
 from tertulia.storage.pool import Pool, open_pool
 from tertulia.storage.profiles import PostgresCandidates
+from tests.api.providers import InMemoryProviders
+from tests.fakes import (
+    InMemoryDefinitions,
+    InMemoryRecords,
+    InMemoryTranscripts,
+    ScriptedDeltas,
+    ScriptedSessions,
+)
 
 NOTICE = {
     "text": "How long is your notice period?",
@@ -47,17 +56,25 @@ class Office:
     """The API and what is behind it. A request is of the tenant that the header X-Tenant names."""
 
     def __init__(self, pool: Pool) -> None:
-        self._recruiting = RecruitingPorts(
-            jobs=PostgresJobs(pool),
-            applications=PostgresApplications(pool),
-            candidates=PostgresCandidates(pool),
-            resumes=IsolatedReader(),
+        records, transcripts = InMemoryRecords(), InMemoryTranscripts()
+        self.sessions = ScriptedSessions(records, transcripts)
+        self.app = create_app(
+            ApiPorts(
+                sessions=self.sessions,
+                records=records,
+                transcripts=transcripts,
+                deltas=ScriptedDeltas(),
+                definitions=InMemoryDefinitions(),
+                providers=InMemoryProviders(),
+                recruiting=RecruitingPorts(
+                    jobs=PostgresJobs(pool),
+                    applications=PostgresApplications(pool),
+                    candidates=PostgresCandidates(pool),
+                    resumes=IsolatedReader(),
+                ),
+                parts={},
+            )
         )
-        self.app = FastAPI()
-        self.app.state.ports = self
-        for part in (jobs, applications, candidates):
-            self.app.include_router(part.router)
-        problems.install(self.app)
 
         @self.app.middleware("http")
         async def of_tenant(request: Request, call_next: Any) -> Any:
@@ -65,12 +82,9 @@ class Office:
                 request.state.tenant = named
             return await call_next(request)
 
-    @property
-    def recruiting(self) -> RecruitingPorts:
-        return self._recruiting
-
     def suggest_by(self, suggester: ScriptedSuggester) -> None:
-        self._recruiting = replace(self._recruiting, suggester=suggester)
+        ports: ApiPorts = self.app.state.ports
+        self.app.state.ports = replace(ports, recruiting=replace(ports.recruiting, suggester=suggester))
 
 
 @asynccontextmanager

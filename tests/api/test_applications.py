@@ -209,6 +209,16 @@ async def test_a_resume_that_can_not_be_read_is_refused_and_not_stored(api: http
     assert (await api.get("/v1/candidates/ada/resume")).status_code == 404
 
 
+async def test_a_file_may_be_larger_than_other_bodies_but_not_endless(api: httpx.AsyncClient) -> None:
+    large = b"Ada Lovelace\n" + b"many words\n" * 200_000
+
+    taken = await api.put("/v1/candidates/ada/resume", content=large)
+    refused = await api.put("/v1/candidates/ada/resume", content=large * 3)
+
+    assert (taken.status_code, taken.json()["size_bytes"]) == (200, len(large))
+    assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")
+
+
 async def test_a_resume_can_be_erased_by_itself(api: httpx.AsyncClient) -> None:
     await api.put("/v1/candidates/ada/resume", content=b"Ada Lovelace\n")
 

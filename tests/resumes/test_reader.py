@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from tertulia.domain import media_types
 from tertulia.domain.errors import InvalidInput
+from tertulia.domain.resumes import MAX_FILE_BYTES
 from tertulia.resumes import files
-from tertulia.resumes.reader import MAX_BYTES, IsolatedReader
+from tertulia.resumes.reader import IsolatedReader
 from tests.resumes.documents import LINES, archive, pdf, pdf_that_unpacks_to, with_part, word
 
 _XML = b'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>'
@@ -48,7 +49,7 @@ READABLE = {
 
 UNREADABLE = {
     "empty": (b"", "is empty"),
-    "too large": (b"a" * (MAX_BYTES + 1), "larger than 5 MiB"),
+    "too large": (b"a" * (MAX_FILE_BYTES + 1), "larger than 5 MiB"),
     "blank": (b" \n\t\n", "no text"),
     "a picture": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "neither PDF nor Word"),
     "rich text": (rb"{\rtf1\ansi Ada}", "neither PDF nor Word"),
