@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.definitions import definition_section
 from benchmarks.provider_section import provider_section
 from benchmarks.turn_section import turn_section
 
@@ -20,7 +21,11 @@ _BEGINNING = """\
 Written by `make bench`. A ratio is taken pair by pair, what is compared in turn, in one run.
 """
 
-_SECTIONS: dict[str, Callable[[Path], Awaitable[str]]] = {"Turns": turn_section, "Providers": provider_section}
+_SECTIONS: dict[str, Callable[[Path], Awaitable[str]]] = {
+    "Turns": turn_section,
+    "Providers": provider_section,
+    "Definitions": definition_section,
+}
 
 
 async def main(wanted: Sequence[str]) -> None:
