@@ -1,5 +1,6 @@
 """The writes of a session: opening it, and the beginning and the end of each turn. Local activities, all idempotent."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
 
@@ -8,7 +9,7 @@ from temporalio import activity
 
 from tertulia.domain.conversation import OpenSession, Payload, Reply
 from tertulia.domain.definition import Definition
-from tertulia.domain.ids import DefinitionName, MessageId, SessionId
+from tertulia.domain.ids import DefinitionName, MessageId, ProviderName, SessionId
 from tertulia.domain.routing import Demand
 from tertulia.domain.turns import BeginTurn, EndTurn, NewSession, Ranking, RankTurn, TurnBegun, WaitTurn
 from tertulia.ports import Definitions, Turns
@@ -101,12 +102,17 @@ class TurnActivities:
 
 
 def _demand(turn: BeginTurn | RankTurn) -> Demand:
-    warm = turn.wanted.warm
-    if warm is None:
-        return Demand(input_tokens=turn.wanted.input_tokens)
-    return Demand(
-        input_tokens=turn.wanted.input_tokens,
-        warm=warm.provider,
-        warm_tokens=warm.input_tokens,
-        warm_age_s=(turn.at - warm.at).total_seconds(),
+    wanted = turn.wanted
+    demand = Demand(
+        input_tokens=wanted.input_tokens,
+        prefer=tuple(ProviderName(name) for name in wanted.prefer),
+        only=frozenset(ProviderName(name) for name in wanted.only),
+    )
+    if wanted.warm is None:
+        return demand
+    return replace(
+        demand,
+        warm=wanted.warm.provider,
+        warm_tokens=wanted.warm.input_tokens,
+        warm_age_s=(turn.at - wanted.warm.at).total_seconds(),
     )

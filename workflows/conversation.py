@@ -223,7 +223,10 @@ class Conversation:
 
     def _wanted(self, messages: Sequence[Message]) -> Wanted:
         characters = sum(len(message.text) for message in (*self.transcript.window, *messages))
-        return Wanted(input_tokens=characters // _CHARS_PER_TOKEN, warm=self.warm)
+        choice = self.definition.providers
+        return Wanted(
+            input_tokens=characters // _CHARS_PER_TOKEN, warm=self.warm, prefer=choice.prefer, only=choice.only
+        )
 
     def _show_waiting(self) -> None:
         until = self.running.running.waiting_until if self.running else None

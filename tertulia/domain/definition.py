@@ -180,6 +180,18 @@ class Replies(Compact):
     temperature: float | None = Field(default=None, ge=0, le=2)
 
 
+class ProviderChoice(Compact):
+    """Which of the configured providers the application uses; the rest is decided by the provider service.
+
+    Attributes:
+        prefer: Asked before the others, the first one first, whenever they may be asked.
+        only: Nobody else is asked, whatever happens: for conversations that may not go elsewhere.
+    """
+
+    prefer: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+
+
 class Prompts(Compact):
     """What every application has to be able to say.
 
@@ -240,6 +252,7 @@ class Definition(Compact):
         timers: What follows from a long silence.
         limits: What a session accepts.
         replies: How a provider writes free replies.
+        providers: Which of the configured providers are used.
         double_text: What happens to a message that arrives while a turn runs: `queue`: it waits for its own turn;
             `reject`: it is refused; `merge`: it is answered together with the other waiting ones; `interrupt`: it stops
             the running turn.
@@ -265,6 +278,7 @@ class Definition(Compact):
     timers: Timers = Timers()
     limits: Limits = Limits()
     replies: Replies = Replies()
+    providers: ProviderChoice = ProviderChoice()
     double_text: DoubleText = DoubleText.QUEUE
     window: int = Field(default=20, ge=1, le=200)
     context: dict[str, str] = {}

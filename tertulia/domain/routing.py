@@ -68,6 +68,8 @@ class Demand:
         max_tokens: Of the answer.
         warm: Who has the last `warm_tokens` of the prompt in its cache, since `warm_age_s` ago.
         tried: Who has failed already and is not to be asked again.
+        prefer: Asked before others who may be asked, whatever their priorities; the first one first.
+        only: Nobody else may be asked; everybody may where it is empty.
     """
 
     input_tokens: int = 0
@@ -77,6 +79,8 @@ class Demand:
     warm_tokens: int = 0
     warm_age_s: float = 0.0
     tried: frozenset[ProviderName] = frozenset()
+    prefer: tuple[ProviderName, ...] = ()
+    only: frozenset[ProviderName] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,8 @@ class Decision:
 def decide(snapshot: Snapshot, demand: Demand, rotation: Rotation, seed: int) -> Decision:
     """Order the providers for one question.
 
-    By priority, and within one by the strategy, the healthy before the degraded. Behind them all come those who start
+    By priority, and within one by the strategy, the healthy before the degraded; those that the question prefers before
+    all of these. Behind them all come those who start
     slowly after an outage, and those without room as far as is known. Who is on trial goes first where somebody of no
     better priority stands behind it, else last. Where nobody is left, the one whose breaker lets a trial through
     soonest is asked, and nobody else.
@@ -172,7 +177,15 @@ def _standing(
                 order += names
             if len(front) < len(able):
                 behind += [t.provider for t in able if picked.get(t.provider, 0) >= t.room or slow >= t.share]
+    if demand.prefer and order:
+        preferred = _preferred(order, demand.prefer)
+        # Who goes first by preference has not had its turn.
+        return preferred + behind, owed if preferred[0] == order[0] else rotation.owed
     return order + behind, owed
+
+
+def _preferred(order: list[ProviderName], prefer: Sequence[ProviderName]) -> list[ProviderName]:
+    return [name for name in prefer if name in order] + [name for name in order if name not in prefer]
 
 
 def _with_trials(
@@ -197,13 +210,14 @@ def _last_resort(snapshot: Snapshot, demand: Demand) -> list[ProviderName]:
 
 def _able(targets: Sequence[Target], demand: Demand) -> Sequence[Target]:
     # The same as `_unfit`, in a shape that takes a tenth of the time.
-    tokens, needs, tried = _tokens(demand), demand.needs, demand.tried
+    tokens, needs, tried, only = _tokens(demand), demand.needs, demand.tried, demand.only
     return [
         target
         for target in targets
         if tokens <= target.window
         and (not needs or needs <= target.features)
         and (not tried or target.provider not in tried)
+        and (not only or target.provider in only)
     ]
 
 
@@ -211,6 +225,8 @@ def _unfit(target: Target, demand: Demand) -> str | None:
     """Tell why a provider can't answer a question; None where it can."""
     if target.provider in demand.tried:
         return "it has been asked already"
+    if demand.only and target.provider not in demand.only:
+        return "the application does not use it"
     if _tokens(demand) > target.window:
         return f"its window of {target.window:.0f} tokens is too small"
     if lacking := demand.needs - target.features:

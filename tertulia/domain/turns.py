@@ -80,10 +80,17 @@ class Warm(Payload):
 
 
 class Wanted(Payload):
-    """What a turn is expected to ask of a provider."""
+    """What a turn is expected to ask of a provider.
+
+    Attributes:
+        prefer: Whom the application prefers, by name, the first one most.
+        only: Whom alone it allows; everybody where nobody is named.
+    """
 
     input_tokens: int = 0
     warm: Warm | None = None
+    prefer: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
 
 
 class RankTurn(Payload):

@@ -168,6 +168,37 @@ def test_who_can_not_answer_this_question_is_passed_over(fields: dict[str, Any],
     assert order(both) == [A, B]
 
 
+def test_a_preferred_provider_goes_first_whatever_its_priority() -> None:
+    assert order(TIERS, Demand(prefer=(C,))) == [C, A, B]
+    assert order(TIERS, Demand(prefer=(C, B))) == [C, B, A]
+
+
+def test_a_preference_for_somebody_who_can_not_be_asked_changes_nothing() -> None:
+    assert order(TIERS, Demand(prefer=(C,)), c=known(gates={GateKind.AUTH: CLOSED_GATE})) == [A, B]
+    assert order(TIERS, Demand(prefer=(C,)), c=known(in_flight=10)) == [A, B, C]
+    assert order(TIERS, Demand(prefer=(ProviderName("nobody"),))) == [A, B, C]
+
+
+def test_a_preference_takes_nothing_from_the_turns_of_the_others() -> None:
+    snapshot, rotation, firsts = prepared(PEERS), Rotation(), Counter[ProviderName]()
+    for number in range(40):
+        demand = Demand(prefer=(C,)) if number % 4 == 0 else ANY
+        decision = routing.decide(snapshot, demand, rotation, number)
+        rotation = Rotation(decision.rotation.at, decision.rotation.owed)
+        if demand is ANY:
+            firsts[decision.order[0]] += 1
+
+    assert firsts == {A: 10, B: 10, C: 10}
+
+
+def test_nobody_but_those_allowed_is_asked_not_even_as_a_last_resort() -> None:
+    only_b = Demand(only=frozenset({B}))
+
+    assert order(TIERS, only_b) == [B]
+    assert reasons(decided(TIERS, only_b))[A] == "the application does not use it"
+    assert order(TIERS, only_b, b=known(gates={GateKind.AUTH: CLOSED_GATE}), a=known(breaker=OPEN)) == []
+
+
 def test_a_window_that_just_fits_the_question_fits() -> None:
     fits = [provider("a", context_window=5400)]
     assert order(fits, Demand(input_tokens=4000, max_tokens=1000)) == [A]

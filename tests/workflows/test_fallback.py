@@ -75,6 +75,21 @@ async def test_four_failed_attempts_end_a_turn_and_every_provider_is_asked(
     assert {each.failure for each in tried} == {FailureClass.SERVER}
 
 
+async def test_an_application_chooses_its_providers(lab: Lab, tmp_path: Path, simulator: ProviderSimulator) -> None:
+    plain = (DEFINITIONS / "assistant.yaml").read_text()
+    chosen = "providers: {prefer: [third], only: [third, second]}"
+    (tmp_path / "assistant.yaml").write_text(f"{plain}\n{chosen}\n")
+    simulator.script("third", [Status(500), Status(500)])
+    async with lab.engine(tmp_path) as engine:
+        chat = await engine.chat()
+        reply = await chat.say("Hello")
+        turn = await chat.turn(1)
+
+    assert reply.provider == "second"
+    assert [each.provider for each in turn.tried] == ["third", "second"]
+    assert {each.provider: each.reason for each in turn.passed_over} == {"first": "the application does not use it"}
+
+
 async def test_what_failed_attempts_can_have_cost_is_told(
     client: Client, database: str, task_queue: str, simulator: ProviderSimulator
 ) -> None:
