@@ -75,6 +75,7 @@ def build_worker(
             turns.wait_turn,
             turns.end_turn,
             turns.recall_turn,
+            turns.recall_order,
             calls.call_provider,
             checks.list_providers,
             checks.check_provider,

@@ -14,6 +14,7 @@ from temporalio.worker import (
 
 from tertulia.domain import gates, routing
 from tertulia.domain.errors import (
+    ActionRefused,
     DefinitionInvalid,
     FailureClass,
     InvalidInput,
@@ -81,7 +82,7 @@ def _details(error: TertuliaError) -> tuple[Any, ...]:
             return (error.provider, error.reason, error.retry_at)
         case Unavailable():
             return (error.part, error.problem)
-        case TransitionRefused():
+        case TransitionRefused() | ActionRefused():
             return (list(error.allowed),)
         case NotFound():
             return (error.kind, error.name)
@@ -98,6 +99,8 @@ def from_application_error(error: ApplicationError) -> TertuliaError | None:
     match error.type:
         case TransitionRefused.code:
             return TransitionRefused(error.message, error.details[0])
+        case ActionRefused.code:
+            return ActionRefused(error.message, error.details[0])
         case NotFound.code:
             return NotFound(*error.details)
         case InvalidInput.code:

@@ -26,6 +26,11 @@ class Recall(Payload):
     message_id: MessageId
 
 
+class RecallOrder(Payload):
+    session_id: SessionId
+    request_id: MessageId
+
+
 class RankingProviders(Protocol):
     """Orders the providers. Implemented by the provider service."""
 
@@ -96,6 +101,11 @@ class TurnActivities:
     async def recall_turn(self, recall: Recall) -> Reply | None:
         """Find the outcome of a message that was answered too long ago to be remembered by the session."""
         return await self._turns.outcome(recall.session_id, recall.message_id)
+
+    @activity.defn
+    async def recall_order(self, recall: RecallOrder) -> Reply | None:
+        """Find the outcome of an order that was carried out too long ago to be remembered by the session."""
+        return await self._turns.outcome_of_order(recall.session_id, recall.request_id)
 
     def _with_patience(self, ranking: Ranking) -> Ranking:
         return ranking.model_copy(update={"patience_s": self._patience.total_seconds()})

@@ -26,6 +26,7 @@ from tertulia.domain.conversation import (
     IncomingMessage,
     Opened,
     OpenSession,
+    Order,
     Reply,
     SessionView,
     TransitionTo,
@@ -94,6 +95,11 @@ class TemporalSessions:
     async def transition(self, session_id: SessionId, to: TransitionTo) -> SessionView:
         async with self._translated(session_id):
             return await self._handle(session_id).execute_update(Session.transition, to)
+
+    async def order(self, session_id: SessionId, order: Order) -> Reply:
+        async with self._translated(session_id):
+            reply: Reply = await self._handle(session_id).execute_update(str(order.action), order, result_type=Reply)
+        return reply
 
     async def close(self, session_id: SessionId, close: Close) -> None:
         async with self._translated(session_id):

@@ -24,6 +24,7 @@ from tertulia.domain.conversation import (
     Message,
     Opened,
     OpenSession,
+    Order,
     Reply,
     SessionView,
     TransitionTo,
@@ -85,6 +86,10 @@ class Turns(Protocol):
 
     async def outcome(self, session_id: SessionId, message_id: MessageId) -> Reply | None:
         """Find the outcome of a message that was answered long ago."""
+        ...
+
+    async def outcome_of_order(self, session_id: SessionId, request_id: MessageId) -> Reply | None:
+        """Find the outcome of an order that was carried out long ago."""
         ...
 
 
@@ -265,6 +270,16 @@ class Sessions(Protocol):
 
         Raises:
             TransitionRefused: The definition has no such transition.
+        """
+        ...
+
+    async def order(self, session_id: SessionId, order: Order) -> Reply:
+        """Have the session do what a person in the loop asks for, once no turn runs; return the outcome of its turn.
+
+        Raises:
+            ActionRefused: Not while the session stands so.
+            TransitionRefused: The definition has no such transition.
+            InvalidInput: Something given can't be used.
         """
         ...
 

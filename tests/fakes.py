@@ -15,6 +15,7 @@ from tertulia.domain.conversation import (
     NextAction,
     Opened,
     OpenSession,
+    Order,
     Owner,
     Reply,
     Role,
@@ -25,7 +26,7 @@ from tertulia.domain.conversation import (
     TurnStatus,
 )
 from tertulia.domain.definition import Definition
-from tertulia.domain.errors import InvalidInput, NotFound, SessionClosed, TransitionRefused
+from tertulia.domain.errors import InvalidInput, NotFound, SessionClosed, TertuliaError, TransitionRefused
 from tertulia.domain.ids import DefinitionHash, DefinitionName, MessageId, ProviderName, SessionId
 from tertulia.domain.turns import (
     AttemptKey,
@@ -154,6 +155,8 @@ class ScriptedSessions:
         outcome: How turns end.
         expected: What is expected after a turn.
         taken: The messages that were taken, in order.
+        orders: The orders that were taken, in order.
+        order_refusal: Raised by every order, where set.
     """
 
     def __init__(self, records: InMemoryRecords, transcripts: InMemoryTranscripts) -> None:
@@ -172,6 +175,8 @@ class ScriptedSessions:
         self.outcome = TurnStatus.ANSWERED
         self.expected = OPEN_QUESTION
         self.taken: list[IncomingMessage] = []
+        self.orders: list[Order] = []
+        self.order_refusal: TertuliaError | None = None
 
     async def settled(self) -> None:
         """Wait until a message has been taken and no turn runs."""
@@ -224,6 +229,21 @@ class ScriptedSessions:
             raise TransitionRefused(f"{record.state} does not lead there", ["processing"])
         self._records.keep(record.model_copy(update={"state": to.state}))
         return await self.view(session_id)
+
+    async def order(self, session_id: SessionId, order: Order) -> Reply:
+        record = await self._open_record(session_id)
+        if self.order_refusal is not None:
+            raise self.order_refusal
+        self.orders.append(order)
+        return Reply(
+            turn=record.turn + 1,
+            status=TurnStatus.ANSWERED,
+            text=f"{order.action} done",
+            state=record.state,
+            next_action=OPEN_QUESTION,
+            message_id=MessageId(order.request_id or ""),
+            owner=Owner.HUMAN,
+        )
 
     async def close(self, session_id: SessionId, close: Close) -> None:
         record = await self._open_record(session_id)

@@ -17,6 +17,7 @@ from tertulia.api.app import create_app
 from tertulia.api.ports import ApiPorts
 from tertulia.config import Settings, load_settings
 from tertulia.domain import routing
+from tertulia.domain.conversation import ORDERS
 from tertulia.domain.definition import DoubleText
 from tertulia.domain.errors import FailureClass, InvalidInput, ProviderFailure, Refused
 from tertulia.domain.ids import SEARCH_ATTRIBUTES
@@ -182,9 +183,10 @@ def _contract(kind: str) -> set[str]:
 
 def test_the_temporal_contract_names_exactly_what_the_workflow_has() -> None:
     definition = workflow._Definition.must_from_class(Session)
-    assert _contract("update") == {str(name) for name in definition.updates}
+    assert _contract("update") == {name for name in definition.updates if name} | ORDERS.keys()
     assert _contract("query") == {str(name) for name in definition.queries}
-    assert _contract("signal") == set(re.findall(r'case "(\w+)"', inspect.getsource(signals.decode_signal)))
+    decoded = re.findall(r'case "(\w+)"', inspect.getsource(signals.decode_signal))
+    assert _contract("signal") == {*decoded, *ORDERS}
     assert _contract("start") == {definition.name}
     assert f"`{workflow._Definition.must_from_class(ProviderHealthCheck).name}`" in _text("docs/temporal.md")
 

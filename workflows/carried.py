@@ -4,7 +4,7 @@ from typing import Any, Self
 
 from pydantic import AwareDatetime, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
-from tertulia.domain.conversation import Message, OpenSession, Owner, Payload, RefusedSignal
+from tertulia.domain.conversation import HandOverContext, Message, OpenSession, Owner, Payload, RefusedSignal, Reply
 from tertulia.domain.definition import Definition
 from tertulia.domain.errors import InvalidInput
 from tertulia.domain.ids import MAX_TURNS_PER_RUN, TURNS_PER_RUN
@@ -21,6 +21,8 @@ class Carried(Payload):
         seq: The last message's number.
         window: The last messages, oldest first.
         reminded: Whether the reminder has been said since the person was last heard.
+        hand_over: What a human has to know, as long as one has the session.
+        orders_done: The outcomes of the last orders, oldest first.
     """
 
     definition: Definition
@@ -36,6 +38,8 @@ class Carried(Payload):
     reminded: bool
     latest: AwareDatetime | None = None
     warm: Warm | None = None
+    hand_over: HandOverContext | None = None
+    orders_done: tuple[Reply, ...] = ()
 
 
 class SessionInput(OpenSession):

@@ -8,26 +8,45 @@ from temporalio.exceptions import is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.turns import TurnActivities
-    from tertulia.domain import machine
-    from tertulia.domain.conversation import Message, NextAction, Owner, SessionStatus, TurnStatus
+    from tertulia.domain import interventions, machine
+    from tertulia.domain.conversation import (
+        HandOverCause,
+        HandOverContext,
+        HandOverToHuman,
+        Intervention,
+        Message,
+        NextAction,
+        OperatorMessage,
+        Order,
+        Owner,
+        SessionStatus,
+        TakeBack,
+        TransitionTo,
+        TurnStatus,
+    )
     from tertulia.domain.definition import Definition
+    from tertulia.domain.errors import TransitionRefused
     from tertulia.domain.events import (
         Ask,
         AskProvider,
         EndSession,
         Event,
+        HandOver,
+        PersonSaid,
         ProviderAnswered,
         ProvidersFailed,
         RejectTransition,
+        Resumed,
         Say,
+        TransitionRequested,
     )
-    from tertulia.domain.ids import SessionId
+    from tertulia.domain.ids import MessageId, SessionId
     from tertulia.domain.machine import MachineState
     from tertulia.domain.turns import BeginTurn, EndTurn, Ranking, SessionProjection, TurnBegun, Wanted, Warm
     from workflows import options, visibility
     from workflows.fallback import Asker, Fallback
     from workflows.inbox import Arrival
-    from workflows.transcript import TranscriptTail
+    from workflows.transcript import MESSAGES, TranscriptTail
     from workflows.turn import Turn
 
 # No definition needs more questions to providers in one turn; a machine that asks on and on is stopped here.
@@ -43,12 +62,14 @@ class Conversation:
         tenant: On whose account providers are asked.
         is_superseded: Tells whether a later message takes the place of the turn that runs.
         is_closing: Tells whether somebody wants the session to end, so that a turn does not wait for a provider.
+        is_wanted_by_human: Tells whether somebody waits to take over, so that the bot is not to speak any more.
 
     Attributes:
         turn: The last turn that has begun; the greeting is turn 0.
         running: The turn in progress.
         latest: The latest time that a write was stamped with.
         warm: Who answered last; None before anybody has.
+        hand_over: What a human has to know, as long as one has the session; None while the bot has it.
     """
 
     def __init__(
@@ -59,21 +80,27 @@ class Conversation:
         *,
         is_superseded: Callable[[], bool],
         is_closing: Callable[[], bool],
+        is_wanted_by_human: Callable[[], bool],
     ) -> None:
         self._session_id = session_id
         self._tenant = tenant
         self._is_superseded = is_superseded
         self._is_closing = is_closing
+        self._is_wanted_by_human = is_wanted_by_human
         self.definition = definition
         self.definition_hash = definition.content_hash()
         self.machine: MachineState = machine.initial(definition)
         self.status = SessionStatus.OPEN
-        self.owner = Owner.BOT
+        self.hand_over: HandOverContext | None = None
         self.transcript = TranscriptTail()
         self.turn = -1
         self.running: Turn | None = None
         self.latest = workflow.now()
         self.warm: Warm | None = None
+
+    @property
+    def owner(self) -> Owner:
+        return Owner.HUMAN if self.hand_over else Owner.BOT
 
     @property
     def next_action(self) -> NextAction:
@@ -83,18 +110,52 @@ class Conversation:
         """Store the messages of the next turn, and learn which of them an earlier one has answered."""
         return await self._begin(self.turn + 1, arrivals)
 
-    async def answer(self, event: Event, arrivals: Sequence[Arrival], begun: TurnBegun) -> Turn:
-        """Take the turn that has begun with these messages."""
+    async def answer(self, arrivals: Sequence[Arrival], begun: TurnBegun) -> Turn:
+        """Take the turn that has begun with these messages. Where a human is to answer, they are only kept."""
         self.transcript.add(self.transcript.written(self.turn + 1, arrivals))
-        return await self._take(event, arrivals, begun.ranking)
+        turn = self._next_turn(arrivals)
+        if self.owner is Owner.HUMAN or self._is_wanted_by_human():
+            turn.stopped = TurnStatus.HANDED_OVER
+            return await self._take(turn)
+        text = "\n".join(arrival.text for arrival in arrivals)
+        return await self._take(turn, PersonSaid(text=text), begun.ranking)
 
     async def happen(self, event: Event) -> Turn:
-        """Take a turn for what no message says: the opening, a reminder, the expiry, a transition by hand."""
-        return await self._take(event)
+        """Take a turn for what nobody says: the opening, a reminder, the expiry."""
+        return await self._take(self._next_turn(), event)
 
     async def close(self, reason: str) -> Turn:
         """Take the last turn, which only ends the session."""
-        return await self._take(None, ends=reason)
+        turn = self._next_turn()
+        turn.ends = reason
+        return await self._take(turn)
+
+    async def carry_out(self, order: Order, request_id: MessageId) -> Turn:
+        """Take the turn for what somebody in the loop asks for.
+
+        Raises:
+            ActionRefused, TransitionRefused: It can't be done as the session stands; nothing has changed.
+        """
+        interventions.check(order.action, self.owner)
+        match order:
+            case TransitionTo():
+                event = self._possible(TransitionRequested(state=order.state, reason=order.reason))
+                return await self._take(self._intervene(order, request_id, order.reason), event)
+            case HandOverToHuman():
+                turn = self._intervene(order, request_id, order.reason)
+                self._hand_over(turn, order.reason, HandOverCause.OPERATOR)
+                return await self._take(turn)
+            case TakeBack():
+                event = self._possible(Resumed(state=order.state))
+                turn = self._intervene(order, request_id, order.reason)
+                self.hand_over, turn.owner = None, Owner.BOT
+                return await self._take(turn, event)
+            case OperatorMessage():
+                turn = self._intervene(order, request_id)
+                turn.spoken = self.transcript.spoken(turn.number, order.text)
+                return await self._take(turn)
+            case _:
+                raise NotImplementedError(order.action)
 
     async def abandon(self, reason: str) -> Turn:
         """End the session at once, with the turn that runs if one does."""
@@ -118,17 +179,27 @@ class Conversation:
             outcome=outcome,
         )
 
-    async def _take(
-        self,
-        event: Event | None,
-        arrivals: Sequence[Arrival] = (),
-        ranking: Ranking | None = None,
-        *,
-        ends: str | None = None,
-    ) -> Turn:
+    def _next_turn(self, arrivals: Sequence[Arrival] = ()) -> Turn:
         self.turn += 1
-        turn = self.running = Turn(self.turn, workflow.now(), self.machine.state, arrivals)
-        turn.ends = ends
+        self.running = Turn(self.turn, workflow.now(), self.machine.state, self.owner, arrivals)
+        return self.running
+
+    def _intervene(self, order: Order, request_id: MessageId, reason: str = "") -> Turn:
+        turn = self._next_turn()
+        turn.intervention = Intervention(
+            action=order.action, request_id=request_id, operator=order.operator, reason=reason
+        )
+        return turn
+
+    def _possible(self, event: Event) -> Event:
+        """Pass on an event that the machine does not reject."""
+        _, effects = machine.advance(self.definition, self.machine, event, workflow.now())
+        for effect in effects:
+            if isinstance(effect, RejectTransition):
+                raise TransitionRefused(effect.reason, effect.allowed)
+        return event
+
+    async def _take(self, turn: Turn, event: Event | None = None, ranking: Ranking | None = None) -> Turn:
         if event:
             await self._run_machine(turn, event, ranking)
         await self._end(turn)
@@ -149,15 +220,17 @@ class Conversation:
                         turn.said.append(effect.text)
                     case AskProvider():
                         next_event = await self._ask(turn, effect.ask, ranking)
+                    case HandOver():
+                        self._hand_over(turn, effect.reason, effect.cause)
                     case RejectTransition():
-                        turn.rejected = effect
+                        pass  # It was looked for before the turn.
                     case EndSession():
                         turn.ends = effect.reason
 
     async def _ask(self, turn: Turn, ask: Ask, ranking: Ranking | None) -> ProviderAnswered | ProvidersFailed | None:
         """Ask the providers in order; None where the turn was stopped meanwhile."""
-        if self._is_superseded():
-            turn.stopped = TurnStatus.INTERRUPTED
+        if self._is_wanted_by_human() or self._is_superseded():
+            turn.stopped = TurnStatus.HANDED_OVER if self._is_wanted_by_human() else TurnStatus.INTERRUPTED
             return None
         if turn.fallback is None:
             ranking = ranking or (await self._begin(turn.number, ())).ranking
@@ -181,6 +254,25 @@ class Conversation:
         self.warm = turn.fallback.warm
         return ProviderAnswered(ask=ask, text=answer.text)
 
+    def _hand_over(self, turn: Turn, reason: str, cause: HandOverCause) -> None:
+        """Give the session to a human, unless one has it."""
+        if self.owner is Owner.HUMAN:
+            return
+        known = turn.intervention or Intervention(action=HandOverToHuman.action, reason=reason)
+        turn.intervention = known.model_copy(update={"cause": cause})
+        self.hand_over = HandOverContext(
+            reason=reason,
+            cause=cause,
+            operator=known.operator,
+            at=workflow.now(),
+            turn=turn.number,
+            state=self.machine.state,
+            slots=self.machine.slots,
+            asking=self.machine.asking,
+            still_to_ask=machine.still_to_ask(self.definition, self.machine),
+            messages_after=max(0, self.transcript.seq - MESSAGES),
+        )
+
     async def _begin(self, turn: int, arrivals: Sequence[Arrival]) -> TurnBegun:
         messages = self.transcript.written(turn, arrivals)
         return await workflow.execute_local_activity_method(
@@ -198,7 +290,7 @@ class Conversation:
     async def _end(self, turn: Turn) -> None:
         session = self._projection(turn)
         turn.settle(session)
-        shown = self.transcript.shown(turn.number, turn.reply.text)
+        shown = turn.spoken or self.transcript.shown(turn.number, turn.reply.text)
         await workflow.execute_local_activity_method(
             TurnActivities.end_turn,
             EndTurn(
@@ -214,6 +306,7 @@ class Conversation:
                 tried=tuple(turn.fallback.tried) if turn.fallback else (),
                 started_at=turn.started_at,
                 ended_at=self._now(),
+                intervention=turn.intervention,
             ),
             **options.STORAGE,
         )
@@ -247,9 +340,12 @@ class Conversation:
             slots=self.machine.slots,
             next_action=self._next_action(status),
             closed_reason=turn.ends,
+            hand_over=self.hand_over,
         )
 
     def _next_action(self, status: SessionStatus) -> NextAction:
         if status is SessionStatus.CLOSED:
             return NextAction(kind="none")
+        if self.owner is Owner.HUMAN:
+            return NextAction(kind="talk")
         return machine.next_action(self.definition, self.machine)

@@ -10,6 +10,8 @@ with workflow.unsafe.imports_passed_through():
     from tertulia.domain.definition import Timers
     from tertulia.domain.events import ReminderDue, SessionExpired
 
+_NO_TIMERS = Timers()
+
 
 class IdleClock:
     """Knows when the person was last heard, and whether they have been reminded since.
@@ -17,13 +19,20 @@ class IdleClock:
     A message costs no timer: the one that runs is only set anew after it has rung.
     """
 
-    def __init__(self, last_activity_at: datetime, *, reminded: bool = False) -> None:
-        self._timers = Timers()
+    def __init__(self, last_activity_at: datetime, *, reminded: bool = False, stopped: bool = False) -> None:
+        self._set_timers = _NO_TIMERS
+        self._stopped = stopped
         self.last_activity_at = last_activity_at
         self.reminded = reminded
 
     def set_timers(self, timers: Timers) -> None:
-        self._timers = timers
+        self._set_timers = timers
+
+    def stop(self, *, stopped: bool) -> None:
+        """Let nothing become due, or go on from now."""
+        if self._stopped and not stopped:
+            self.touch()
+        self._stopped = stopped
 
     def touch(self) -> None:
         """The person was heard."""
@@ -59,6 +68,10 @@ class IdleClock:
 
     def _has_nothing_due_yet(self) -> bool:
         return self._next_due() is not None and self.event_due() is None
+
+    @property
+    def _timers(self) -> Timers:
+        return _NO_TIMERS if self._stopped else self._set_timers
 
     def _next_due(self) -> datetime | None:
         return idle.next_due(self._timers, self.last_activity_at, reminded=self.reminded)

@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -11,14 +10,18 @@ from temporalio.exceptions import ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.errors import to_application_error
-    from activities.turns import Opening, Recall, TurnActivities
+    from activities.turns import Opening, Recall, RecallOrder, TurnActivities
     from tertulia.domain.conversation import (
         CancelTurn,
         Close,
+        HandOverToHuman,
         HistoryView,
         IncomingMessage,
         Opened,
         OpenSession,
+        OperatorMessage,
+        Order,
+        Owner,
         RefusedSignal,
         Reply,
         SessionStatus,
@@ -34,23 +37,18 @@ with workflow.unsafe.imports_passed_through():
         SessionMoved,
         TertuliaError,
         TooManyWaiting,
-        TransitionRefused,
         TurnInProgress,
         Unavailable,
     )
-    from tertulia.domain.events import (
-        PersonSaid,
-        RejectTransition,
-        SessionStarted,
-        TransitionRequested,
-    )
+    from tertulia.domain.events import SessionStarted
     from tertulia.domain.ids import SESSION_WORKFLOW, MessageId, is_identifier, session_id_of, workflow_id
     from workflows import options, visibility
     from workflows.carried import Carried, SessionInput, SessionResult
     from workflows.conversation import Conversation
     from workflows.idle_clock import IdleClock
     from workflows.inbox import Arrival, Inbox
-    from workflows.signals import decode_signal
+    from workflows.orders import Orders, Placed
+    from workflows.signals import decode_order, decode_signal
     from workflows.transcript import TranscriptTail
 
 _REFUSED_KEPT = 10
@@ -58,15 +56,7 @@ _REFUSED_KEPT = 10
 _NO_INPUT = SessionInput(definition="none", user_id="none")
 # Waiting messages are carried from run to run in one payload, which the server bounds at 2 MB.
 _WAITING_CHARS = 200_000
-
-
-@dataclass
-class _TransitionOrder:
-    """A transition by hand that waits until no turn runs."""
-
-    to: TransitionTo
-    done: bool = False
-    rejected: RejectTransition | None = None
+_WAITING_ORDERS = 20
 
 
 @workflow.defn(name=SESSION_WORKFLOW, failure_exception_types=[TertuliaError])
@@ -84,7 +74,7 @@ class Session:
         self._moving = False
         self._closing: Close | None = None
         self._inbox = Inbox()
-        self._orders: deque[_TransitionOrder] = deque()
+        self._orders = Orders()
         self._refused: deque[RefusedSignal] = deque(maxlen=_REFUSED_KEPT)
         self._clock = IdleClock(workflow.now())
         self._turn_before_run = -1
@@ -112,6 +102,7 @@ class Session:
 
     async def _live(self) -> None:
         while not self._is_over():
+            self._clock.stop(stopped=self._conversation.owner is Owner.HUMAN)
             await workflow.wait_condition(lambda: self._is_time_for_a_new_run() or self._has_something_to_do())
             if self._is_time_for_a_new_run():
                 await self._continue_as_new()
@@ -149,6 +140,7 @@ class Session:
             self._start.tenant,
             is_superseded=self._is_superseded,
             is_closing=lambda: self._closing is not None,
+            is_wanted_by_human=lambda: self._orders.want_human,
         )
         self._clock.set_timers(definition.timers)
 
@@ -157,7 +149,7 @@ class Session:
 
     async def _do_the_next_thing(self) -> None:
         if self._orders:
-            await self._carry_out(self._orders.popleft())
+            await self._carry_out(self._orders.take())
         elif self._inbox.waiting:
             await self._answer(self._inbox.take(self._conversation.definition.double_text))
         elif self._closing:
@@ -201,14 +193,19 @@ class Session:
             return
         if begun.answered:
             begun = await self._conversation.begin(fresh)
-        text = "\n".join(arrival.text for arrival in fresh)
-        turn = await self._conversation.answer(PersonSaid(text=text), fresh, begun)
+        turn = await self._conversation.answer(fresh, begun)
         self._inbox.settle(turn.message_ids, turn.reply)
 
-    async def _carry_out(self, order: _TransitionOrder) -> None:
-        turn = await self._conversation.happen(TransitionRequested(state=order.to.state, reason=order.to.reason))
-        order.rejected = turn.rejected
-        order.done = True
+    async def _carry_out(self, placed: Placed) -> None:
+        try:
+            placed.reply = await self._recall_order(placed.request_id)
+            if placed.reply is None:
+                placed.reply = (await self._conversation.carry_out(placed.order, placed.request_id)).reply
+        except TertuliaError as error:
+            placed.refusal = error
+            if placed.by_signal:
+                self._refuse(str(placed.order.action), str(error))
+        self._orders.settle(placed)
 
     # --- what clients ask for -----------------------------------------------------------------------------------------
 
@@ -256,18 +253,24 @@ class Session:
         """Move the session to another state, if the definition allows it."""
         if to is None:
             raise to_application_error(InvalidInput("is needed", field="state"))
-        order = _TransitionOrder(to)
-        self._orders.append(order)
-        await workflow.wait_condition(lambda: order.done or self._is_over())
-        if order.rejected:
-            raise to_application_error(TransitionRefused(order.rejected.reason, order.rejected.allowed))
-        if not order.done:
-            raise self._failure or to_application_error(SessionClosed("the session closed before the transition"))
+        await self._fulfil(to)
         return self.state()
 
     @transition.validator
     def _check_transition(self, to: TransitionTo | None = None) -> None:
         """Let a wrong number of payloads be refused here: in the handler it would fail the workflow's task."""
+
+    @workflow.update(dynamic=True)
+    async def order(self, name: str, payloads: Sequence[RawValue]) -> Reply:
+        """Do what somebody in the loop asks for, and answer with the outcome. A known id gets its first outcome."""
+        return await self._fulfil(decode_order(name, payloads))
+
+    @order.validator
+    def _check_order(self, name: str, payloads: Sequence[RawValue]) -> None:
+        try:
+            self._check_orders(decode_order(name, payloads))
+        except TertuliaError as error:
+            raise to_application_error(error) from error
 
     @workflow.update
     async def close(self, close: Close | None = None) -> None:
@@ -309,6 +312,7 @@ class Session:
             last_activity_at=self._clock.last_activity_at,
             reminder_at=self._clock.reminder_at,
             expires_at=self._clock.expires_at,
+            hand_over=conversation.hand_over,
         )
 
     @workflow.query
@@ -321,13 +325,14 @@ class Session:
     def _refuse(self, name: str, reason: str) -> None:
         self._refused.append(RefusedSignal(name=name[:100], reason=reason[:300], at=workflow.now()))
 
-    def _deliver(self, signal: IncomingMessage | TransitionTo | Close | CancelTurn) -> None:
+    def _deliver(self, signal: IncomingMessage | Order | Close | CancelTurn) -> None:
         match signal:
             case IncomingMessage():
                 self._check(signal)
                 self._receive(_message_id(signal), signal.text)
-            case TransitionTo():
-                self._orders.append(_TransitionOrder(signal))
+            case Order():
+                self._check_orders(signal)
+                self._place(signal, by_signal=True)
             case Close():
                 self._closing = self._closing or signal
             case CancelTurn():
@@ -346,17 +351,38 @@ class Session:
             return
         if self._closing or self._is_over():
             raise SessionClosed("the session is closed; start another one")
-        if not message.text.strip():
-            raise InvalidInput("is empty", field="text")
-        self._check_limits(message)
+        self._check_text(message.text)
+        self._check_room()
 
-    def _check_limits(self, message: IncomingMessage) -> None:
-        limits = self._conversation.definition.limits if self._opened else Limits()
-        if len(message.text) > limits.message_chars:
+    def _check_orders(self, order: Order) -> None:
+        """Refuse cheaply what can't be carried out.
+
+        Raises:
+            InvalidInput, SessionClosed, TooManyWaiting: Why not.
+        """
+        if order.request_id is not None and self._orders.knows(MessageId(order.request_id)):
+            return
+        if self._closing or self._is_over():
+            raise SessionClosed("the session is closed; start another one")
+        if len(self._orders) >= _WAITING_ORDERS:
+            raise TooManyWaiting("too many orders are waiting already; send again later")
+        if isinstance(order, OperatorMessage):
+            self._check_text(order.text)
+
+    def _check_text(self, text: str) -> None:
+        limits = self._limits()
+        if not text.strip():
+            raise InvalidInput("is empty", field="text")
+        if len(text) > limits.message_chars:
             raise InvalidInput(f"is longer than {limits.message_chars} characters", field="text")
+
+    def _limits(self) -> Limits:
+        return self._conversation.definition.limits if self._opened else Limits()
+
+    def _check_room(self) -> None:
         if self._opened and self._conversation.definition.double_text is DoubleText.REJECT and self._inbox.is_busy:
             raise TurnInProgress("a turn is running; wait for its reply, then send again")
-        if len(self._inbox.waiting) >= limits.waiting_messages or self._inbox.waiting_chars > _WAITING_CHARS:
+        if len(self._inbox.waiting) >= self._limits().waiting_messages or self._inbox.waiting_chars > _WAITING_CHARS:
             raise TooManyWaiting("too many messages are waiting already; send again later")
 
     def _receive(self, message_id: MessageId, text: str) -> None:
@@ -366,6 +392,30 @@ class Session:
         self._clock.touch()
         if self._opened and self._is_superseded():
             self._stop_turn(TurnStatus.INTERRUPTED)
+
+    async def _fulfil(self, order: Order) -> Reply:
+        """Have an order carried out, and wait for its outcome."""
+        placed = self._place(order)
+        await workflow.wait_condition(lambda: placed.is_done or self._is_over())
+        if placed.refusal:
+            raise to_application_error(placed.refusal)
+        if placed.reply is None:
+            raise self._failure or to_application_error(SessionClosed("the session closed before this could be done"))
+        return placed.reply
+
+    def _place(self, order: Order, *, by_signal: bool = False) -> Placed:
+        update = workflow.current_update_info()
+        request_id = MessageId(order.request_id or (update.id if update else str(workflow.uuid4())))
+        placed = self._orders.place(request_id, order, by_signal=by_signal)
+        if not placed.is_done and isinstance(order, HandOverToHuman):
+            # Whatever the bot is about to say, it is not to say it any more.
+            self._stop_turn(TurnStatus.HANDED_OVER)
+        return placed
+
+    async def _recall_order(self, request_id: MessageId) -> Reply | None:
+        return await workflow.execute_local_activity_method(
+            TurnActivities.recall_order, RecallOrder(session_id=self._id, request_id=request_id), **options.STORAGE
+        )
 
     async def _recall(self, message_id: MessageId) -> Reply:
         reply = await workflow.execute_local_activity_method(
@@ -403,15 +453,19 @@ class Session:
             reminded=self._clock.reminded,
             latest=conversation.latest,
             warm=conversation.warm,
+            hand_over=conversation.hand_over,
+            orders_done=self._orders.done,
         )
 
     def _resume(self, carried: Carried) -> None:
         self._inbox = Inbox(carried.waiting, carried.ledger)
         self._refused.extend(carried.refused_signals)
-        self._clock = IdleClock(carried.last_activity_at, reminded=carried.reminded)
+        self._orders = Orders(carried.orders_done)
+        stopped = carried.hand_over is not None
+        self._clock = IdleClock(carried.last_activity_at, reminded=carried.reminded, stopped=stopped)
         self._use(carried.definition)
         self._conversation.machine = carried.machine
-        self._conversation.owner = carried.owner
+        self._conversation.hand_over = carried.hand_over
         self._conversation.turn = self._turn_before_run = carried.turn
         self._conversation.transcript = TranscriptTail(carried.seq, carried.window)
         self._conversation.latest = carried.latest or workflow.now()

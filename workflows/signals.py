@@ -1,4 +1,4 @@
-"""Signals as they come from clients in any language: decoded, or refused with a reason that repeats nothing."""
+"""What comes from clients in any language without a type: decoded, or refused with a reason that repeats nothing."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -9,13 +9,13 @@ from temporalio.common import RawValue
 with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
 
-    from tertulia.domain.conversation import CancelTurn, Close, IncomingMessage, TransitionTo
+    from tertulia.domain.conversation import ORDERS, CancelTurn, Close, IncomingMessage, Order
     from tertulia.domain.errors import InvalidInput
 
 Decoded = TypeVar("Decoded")
 
 
-def decode_signal(name: str, payloads: Sequence[RawValue]) -> IncomingMessage | TransitionTo | Close | CancelTurn:
+def decode_signal(name: str, payloads: Sequence[RawValue]) -> IncomingMessage | Order | Close | CancelTurn:
     """Read a signal.
 
     Raises:
@@ -24,14 +24,27 @@ def decode_signal(name: str, payloads: Sequence[RawValue]) -> IncomingMessage | 
     match name:
         case "message":
             return _decode(payloads, IncomingMessage)
-        case "transition":
-            return _decode(payloads, TransitionTo)
         case "close":
             return _decode(payloads, Close) if payloads else Close()
         case "cancel_turn":
             return CancelTurn()
+        case _ if name in ORDERS:
+            return decode_order(name, payloads)
         case _:
             raise InvalidInput("there is no signal of this name")
+
+
+def decode_order(name: str, payloads: Sequence[RawValue]) -> Order:
+    """Read what a person in the loop asks for, sent by signal or update. One that can do without may have no payload.
+
+    Raises:
+        InvalidInput: Nothing can be made of it.
+    """
+    kind = ORDERS.get(name)
+    if kind is None:
+        raise InvalidInput("there is no update of this name")
+    needs_payload = any(field.is_required() for field in kind.model_fields.values())
+    return _decode(payloads, kind) if payloads or needs_payload else kind()
 
 
 def _decode(payloads: Sequence[RawValue], kind: type[Decoded]) -> Decoded:

@@ -8,7 +8,7 @@ with workflow.unsafe.imports_passed_through():
     from tertulia.domain.conversation import Message, Role
     from workflows.inbox import Arrival
 
-_MESSAGES = 20
+MESSAGES = 20
 _CHARACTERS = 16_000
 
 
@@ -39,10 +39,14 @@ class TranscriptTail:
             return ()
         return (Message(seq=self.seq + 1, turn=turn, role=Role.ASSISTANT, text=text, created_at=workflow.now()),)
 
+    def spoken(self, turn: int, text: str) -> tuple[Message, ...]:
+        """Number what an operator says."""
+        return (Message(seq=self.seq + 1, turn=turn, role=Role.OPERATOR, text=text, created_at=workflow.now()),)
+
     def add(self, messages: Sequence[Message]) -> None:
         """Count messages as part of the transcript."""
         self.seq += len(messages)
-        kept = [*self.window, *messages][-_MESSAGES:]
+        kept = [*self.window, *messages][-MESSAGES:]
         while len(kept) > 1 and sum(len(message.text) for message in kept) > _CHARACTERS:
             kept.pop(0)
         self.window = tuple(kept)

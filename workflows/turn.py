@@ -9,8 +9,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from activities.provider_calls import ProviderAnswer
-    from tertulia.domain.conversation import Reply, RunningTurn, TurnStatus
-    from tertulia.domain.events import RejectTransition
+    from tertulia.domain.conversation import Intervention, Message, Owner, Reply, RunningTurn, TurnStatus
     from tertulia.domain.ids import MessageId
     from tertulia.domain.turns import SessionProjection
     from workflows.fallback import Fallback
@@ -24,19 +23,27 @@ class Turn:
         arrivals: The person's messages that this turn answers; none for a greeting, a reminder or a close.
         stopped: How it was stopped from outside; None where it was not.
         ends: Why the session closes with this turn; None where it goes on.
+        owner: Who has the session when it begins.
+        intervention: What somebody in the loop does in it.
+        said: What the bot says.
+        spoken: What an operator says.
         reply: The outcome that clients get, as soon as it is settled.
     """
 
     reply: Reply
 
-    def __init__(self, number: int, started_at: datetime, state_before: str, arrivals: Sequence[Arrival]) -> None:
+    def __init__(
+        self, number: int, started_at: datetime, state_before: str, owner: Owner, arrivals: Sequence[Arrival]
+    ) -> None:
         self.number = number
         self.started_at = started_at
         self.state_before = state_before
+        self.owner = owner
         self.arrivals = tuple(arrivals)
+        self.intervention: Intervention | None = None
         self.said: list[str] = []
+        self.spoken: tuple[Message, ...] = ()
         self.fallback: Fallback | None = None
-        self.rejected: RejectTransition | None = None
         self.stopped: TurnStatus | None = None
         self.ends: str | None = None
         self._call: asyncio.Task[ProviderAnswer | None] | None = None
@@ -48,6 +55,11 @@ class Turn:
     @property
     def message_ids(self) -> tuple[MessageId, ...]:
         return tuple(arrival.message_id for arrival in self.arrivals)
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the bot has no say in it, because a human has the session or is about to have it."""
+        return self.owner is Owner.HUMAN or self.stopped is TurnStatus.HANDED_OVER
 
     @property
     def running(self) -> RunningTurn:
@@ -64,17 +76,20 @@ class Turn:
         self.reply = Reply(
             turn=self.number,
             status=self.stopped or (TurnStatus.FAILED if needs_retry else TurnStatus.ANSWERED),
-            text="\n\n".join(self.said),
+            text="" if self.is_silent else "\n\n".join(self.said),
             state=session.state,
             next_action=session.next_action,
+            message_id=self.intervention.request_id if self.intervention else None,
             provider=self.fallback.provider if self.fallback else None,
+            owner=session.owner,
         )
 
     def stop(self, status: TurnStatus) -> bool:
         """Stop the running provider call or the wait for one, and with it the turn; False where there is neither."""
         if self._call is None:
             return False
-        self.stopped = status
+        if self.stopped is None or status is TurnStatus.HANDED_OVER:
+            self.stopped = status
         return self._call.cancel()
 
     async def until_stopped(self, call: Coroutine[Any, Any, ProviderAnswer | None]) -> ProviderAnswer | None:

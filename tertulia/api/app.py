@@ -7,7 +7,18 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
-from tertulia.api import applications, candidates, export, jobs, messages, operations, problems, providers, sessions
+from tertulia.api import (
+    applications,
+    candidates,
+    export,
+    interventions,
+    jobs,
+    messages,
+    operations,
+    problems,
+    providers,
+    sessions,
+)
 from tertulia.api.edge import Edge
 from tertulia.api.ports import ApiPorts
 from tertulia.api.views import Problem
@@ -24,6 +35,7 @@ message is a *turn* with one reply.
 _TAGS = [
     {"name": "sessions", "description": "Start, read, list, move, close"},
     {"name": "messages", "description": "Send in three ways; transcript, evidence, export"},
+    {"name": "people in the loop", "description": "Take over, talk, give back"},
     {"name": "users", "description": "By person"},
     {"name": "jobs", "description": "What people can apply for: questions, suggestions, candidates, CSV"},
     {"name": "applications", "description": "Their life cycle, answers, scores and timelines"},
@@ -50,7 +62,7 @@ def create_app(ports: ApiPorts) -> FastAPI:
         generate_unique_id_function=_operation_id,
     )
     app.state.ports = ports
-    for part in (sessions, messages, export, jobs, applications, candidates, providers, operations):
+    for part in (sessions, messages, interventions, export, jobs, applications, candidates, providers, operations):
         app.include_router(part.router)
     problems.install(app)
     app.add_middleware(Edge, max_body_bytes=ports.max_body_bytes, max_file_bytes=ports.max_file_bytes)

@@ -145,6 +145,56 @@ class ChangeState(Given):
     reason: Note = ""
 
 
+class Asked(Given):
+    """What every order of somebody in the loop may have.
+
+    Attributes:
+        operator: Who asks, by the caller's own name; it is kept with the turn.
+        request_id: Chosen by the client, so that a repeated call gets the first one's outcome.
+    """
+
+    operator: Annotated[str, Field(max_length=128), _ONE_LINE, _IN_SCHEMA] = ""
+    request_id: Identifier | None = None
+
+
+class GiveToHuman(Asked):
+    """Why a human takes over."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "the candidate is upset", "operator": "eva"}]})
+
+    reason: Annotated[Note, Field(min_length=1)] = "an operator has taken over"
+
+
+class TakeBackSession(Asked):
+    """How the bot goes on.
+
+    Attributes:
+        state: Where; left out, where the session stands.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"operator": "eva"}, {"state": "filed"}]})
+
+    state: Identifier | None = None
+    reason: Note = ""
+
+
+class SayAsOperator(Given):
+    """What an operator says to the person.
+
+    Attributes:
+        operator: Who says it, by the caller's own name; it is kept with the turn.
+        message_id: Chosen by the client, so that a repeated call says it once.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"text": "Hello, this is Eva.", "message_id": "o-1", "operator": "eva"}]}
+    )
+
+    text: Text
+    operator: Annotated[str, Field(max_length=128), _ONE_LINE, _IN_SCHEMA] = ""
+    message_id: Identifier | None = None
+
+
 class CloseSession(Given):
     """How a session is closed."""
 

@@ -131,6 +131,17 @@ class ApiPorts:
         except TimeoutError as error:
             raise Unavailable("the engine", "no worker has answered in time") from error
 
+    async def after_the_turn(self, call: Coroutine[Any, Any, T]) -> T:
+        """Wait for what the engine does once the running turn has ended, as long as one waits for the turn's reply.
+
+        Raises:
+            Unavailable: It did not in time.
+        """
+        try:
+            return await within(self.reply_wait, call)
+        except TimeoutError as error:
+            raise Unavailable("the engine", "no worker has answered in time") from error
+
 
 def _ports(request: Request) -> ApiPorts:
     ports: ApiPorts = request.app.state.ports

@@ -13,6 +13,7 @@ from starlette.routing import Match
 
 from tertulia.api.views import FieldProblem, Problem
 from tertulia.domain.errors import (
+    ActionRefused,
     DefinitionInvalid,
     InvalidInput,
     NotFound,
@@ -65,6 +66,9 @@ KINDS: Mapping[str, Kind] = {
     ),
     "transition_refused": Kind(
         HTTPStatus.CONFLICT, "The definition has no such transition", "Choose one of the states in `allowed`."
+    ),
+    "action_refused": Kind(
+        HTTPStatus.CONFLICT, "Not while the session stands so", "Do one of what `allowed` names, then try again."
     ),
     "unavailable": Kind(
         HTTPStatus.SERVICE_UNAVAILABLE,
@@ -135,7 +139,7 @@ def problem_of(error: TertuliaError) -> Problem:
             return problem(code, str(error), errors=(FieldProblem(field=field, problem=error.problem),))
         case NotFound():
             return problem(code, f"there is no such {error.kind}")
-        case TransitionRefused():
+        case TransitionRefused() | ActionRefused():
             return problem(code, str(error), allowed=error.allowed)
         case _:
             return problem(code, str(error))

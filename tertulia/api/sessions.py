@@ -1,7 +1,6 @@
 """Sessions: start, read, list, move, stop, close."""
 
-from collections.abc import Coroutine
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 
@@ -19,13 +18,11 @@ from tertulia.api.inputs import (
 from tertulia.api.ports import ApiPorts, Ports
 from tertulia.api.problems import documented
 from tertulia.api.views import SessionDetail, SessionList, TurnCancelled
-from tertulia.api.waiting import within
 from tertulia.domain.conversation import Close, Opened, SessionView, TransitionTo
-from tertulia.domain.errors import InvalidInput, NotFound, Refused, SessionClosed, Unavailable
+from tertulia.domain.errors import InvalidInput, NotFound, Refused, SessionClosed
 from tertulia.domain.ids import DefinitionName, SessionId
 from tertulia.domain.turns import SessionFilter, SessionRecord
 
-T = TypeVar("T")
 router = APIRouter(prefix="/v1", tags=["sessions"])
 
 
@@ -84,7 +81,7 @@ async def read_session(
 async def change_state(session_id: SessionInPath, body: ChangeState, ports: Ports) -> SessionView:
     """Move a session by hand, along a transition of its definition."""
     to = TransitionTo(state=body.state, reason=body.reason)
-    return await _after_the_turn(ports, ports.sessions.transition(session_id, to))
+    return await ports.after_the_turn(ports.sessions.transition(session_id, to))
 
 
 @router.post("/sessions/{session_id}/cancel-turn", responses=documented("not_found", "session_closed"))
@@ -97,7 +94,7 @@ async def cancel_turn(session_id: SessionInPath, ports: Ports) -> TurnCancelled:
 async def close_session(session_id: SessionInPath, query: Annotated[CloseSession, Query()], ports: Ports) -> None:
     """Close a session. Its transcript stays; a session that has ended already stays as it is."""
     try:
-        await _after_the_turn(ports, ports.sessions.close(session_id, Close(reason=query.reason)))
+        await ports.after_the_turn(ports.sessions.close(session_id, Close(reason=query.reason)))
     except SessionClosed:
         return
 
@@ -112,14 +109,6 @@ async def stored_session(ports: ApiPorts, session_id: SessionId) -> SessionRecor
     if record is None:
         raise NotFound("session", session_id)
     return record
-
-
-async def _after_the_turn(ports: ApiPorts, call: Coroutine[Any, Any, T]) -> T:
-    """Wait for what the engine does once the running turn has ended, as long as one waits for the turn's reply."""
-    try:
-        return await within(ports.reply_wait, call)
-    except TimeoutError as error:
-        raise Unavailable("the engine", "no worker has answered in time") from error
 
 
 async def _live(ports: ApiPorts, session_id: SessionId) -> SessionView | None:

@@ -19,6 +19,8 @@ from tertulia.domain.conversation import (
 from tertulia.domain.ids import MessageId, SessionId
 from tertulia.domain.turns import Page, SessionRecord, TurnRecord
 
+_OF_TURN = {"turn", "status", "state", "next_action", "provider", "owner"}
+
 
 class View(BaseModel):
     model_config = ConfigDict(frozen=True)
@@ -29,9 +31,11 @@ class TurnReply(View):
 
     Attributes:
         turn: Counted from 1.
-        status: How the turn ended; after `failed` the same words may be sent again under a new id.
-        reply: What the person reads.
+        status: How the turn ended; after `failed` the same words may be sent again under a new id, and with
+            `handed_over` a human will answer.
+        reply: What the bot says.
         provider: Who answered; null where no provider was needed.
+        owner: Who has the session after the turn: `bot` or `human`.
     """
 
     model_config = ConfigDict(
@@ -46,6 +50,7 @@ class TurnReply(View):
                     "state": "onboarding",
                     "next_action": {"kind": "answer", "slot": "email", "type": "email", "choices": []},
                     "provider": None,
+                    "owner": "bot",
                 }
             ]
         }
@@ -59,6 +64,7 @@ class TurnReply(View):
     state: str
     next_action: NextAction
     provider: str | None
+    owner: Owner = Owner.BOT
 
     @classmethod
     def of(cls, reply: Reply, session_id: SessionId, message_id: MessageId) -> "TurnReply":
@@ -67,7 +73,37 @@ class TurnReply(View):
             session_id=session_id,
             message_id=message_id,
             reply=reply.text,
-            **reply.model_dump(include={"turn", "status", "state", "next_action", "provider"}),
+            **reply.model_dump(include=_OF_TURN),
+        )
+
+
+class OrderOutcome(View):
+    """What came of an order of somebody in the loop, in a turn of its own.
+
+    Attributes:
+        request_id: The order's id.
+        reply: What the bot says to the person; empty while a human has the session.
+        owner: Who has the session now.
+    """
+
+    session_id: SessionId
+    request_id: MessageId
+    turn: int
+    status: TurnStatus
+    reply: str
+    state: str
+    next_action: NextAction
+    provider: str | None
+    owner: Owner
+
+    @classmethod
+    def of(cls, reply: Reply, session_id: SessionId, request_id: MessageId) -> "OrderOutcome":
+        """View the outcome of an order; a repeated one's is that of the first."""
+        return cls(
+            session_id=session_id,
+            request_id=request_id,
+            reply=reply.text,
+            **reply.model_dump(include=_OF_TURN),
         )
 
 
@@ -198,7 +234,7 @@ class Problem(View):
         type: Where the kind of problem is explained.
         code: The kind of problem, stable and machine-readable.
         errors: The fields that can't be used.
-        allowed: The states that can be moved to instead.
+        allowed: The states that can be moved to instead, or what can be done instead.
         retry_after: When to try again, seconds.
         parts: What can be reached and what can't.
     """

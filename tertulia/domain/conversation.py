@@ -5,9 +5,9 @@ Fields are only added, with defaults; none is renamed or given another type.
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AliasChoices, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from tertulia.domain.ids import DEFAULT_TENANT, DefinitionHash, DefinitionName, Identifier, MessageId, SessionId
 
@@ -41,6 +41,7 @@ class TurnStatus(StrEnum):
     FAILED = "failed"  # every provider failed; the person got the apology and may try again
     CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"  # a later message took its place (double-text policy `interrupt`)
+    HANDED_OVER = "handed_over"  # a human has the session and will read it; the bot says nothing
 
 
 class OpenSession(Payload):
@@ -89,8 +90,10 @@ class Reply(Payload):
 
     Attributes:
         turn: Counted from 1; turn 0 is the greeting.
-        text: What the person reads; empty for a turn that was cancelled or interrupted.
+        text: What the bot says; empty for a turn that was stopped, and while a human has the session.
+        message_id: The message's id, or that of the order that the turn carries out.
         provider: Who answered; None where no provider was needed.
+        owner: Who has the session after the turn.
     """
 
     turn: int
@@ -100,6 +103,7 @@ class Reply(Payload):
     next_action: NextAction
     message_id: MessageId | None = None
     provider: str | None = None
+    owner: Owner = Owner.BOT
 
 
 class Message(Payload):
@@ -143,8 +147,42 @@ class RunningTurn(Payload):
     waiting_until: datetime | None = None
 
 
+class HandOverCause(StrEnum):
+    """Who wanted a human."""
+
+    RULE = "rule"  # the definition's state
+    PERSON = "person"
+    OPERATOR = "operator"
+
+
+class HandOverContext(Payload):
+    """What a human who takes over has to know; the words themselves are in the transcript.
+
+    Attributes:
+        operator: Who took over, where an operator did.
+        turn: The turn with which the human got the session.
+        asking: The slot whose question is open.
+        messages_after: The last messages are those behind this `seq`.
+    """
+
+    reason: str
+    cause: HandOverCause
+    operator: str = ""
+    at: AwareDatetime
+    turn: int
+    state: str
+    slots: dict[str, Any] = {}
+    asking: str | None = None
+    still_to_ask: tuple[str, ...] = ()
+    messages_after: int = 0
+
+
 class SessionView(Payload):
-    """Answer to the query `state`."""
+    """Answer to the query `state`.
+
+    Attributes:
+        hand_over: What a human has to know, as long as one has the session.
+    """
 
     session_id: SessionId
     definition: DefinitionName
@@ -161,6 +199,7 @@ class SessionView(Payload):
     last_activity_at: datetime
     reminder_at: datetime | None
     expires_at: datetime | None
+    hand_over: HandOverContext | None = None
 
 
 class HistoryView(Payload):
@@ -177,6 +216,82 @@ class CancelTurn(Payload):
     """Stop the running turn; nothing happens where none runs."""
 
 
-class TransitionTo(Payload):
+class Action(StrEnum):
+    """What people in the loop may do with a session."""
+
+    TRANSITION = "transition"
+    HAND_OVER = "hand_over"
+    TAKE_BACK = "take_back"
+    OPERATOR_MESSAGE = "operator_message"
+
+
+class Order(Payload):
+    """What a person in the loop asks for. Each gets a turn of its own, after the one that runs.
+
+    Attributes:
+        request_id: Chosen by the client: an order that is repeated under it gets its first outcome.
+        operator: Who asks, by the caller's own name.
+    """
+
+    action: ClassVar[Action]
+
+    request_id: Identifier | None = None
+    operator: Annotated[str, StringConstraints(max_length=128)] = ""
+
+
+class TransitionTo(Order):
+    """Move the session along a transition of its definition."""
+
+    action = Action.TRANSITION
+
     state: Identifier
     reason: str = Field(default="", max_length=500)
+
+
+class HandOverToHuman(Order):
+    """Let a human have the session: from then on the bot is silent, and its timers stand still."""
+
+    action = Action.HAND_OVER
+
+    reason: str = Field(default="an operator has taken over", min_length=1, max_length=500)
+
+
+class TakeBack(Order):
+    """Let the bot have the session again.
+
+    Attributes:
+        state: Where to go on; left out, where the session stands.
+    """
+
+    action = Action.TAKE_BACK
+
+    state: Identifier | None = None
+    reason: str = Field(default="", max_length=500)
+
+
+class OperatorMessage(Order):
+    """Say something to the person, as the human who has the session."""
+
+    action = Action.OPERATOR_MESSAGE
+
+    text: str
+    request_id: Identifier | None = Field(default=None, validation_alias=AliasChoices("request_id", "message_id"))
+
+
+ORDERS: dict[str, type[Order]] = {
+    str(kind.action): kind for kind in (TransitionTo, HandOverToHuman, TakeBack, OperatorMessage)
+}
+
+
+class Intervention(Payload):
+    """What somebody in the loop did in a turn, as it is kept with the turn's evidence.
+
+    Attributes:
+        cause: Who wanted a human, where one got the session.
+    """
+
+    action: Action
+    request_id: MessageId | None = None
+    operator: str = ""
+    reason: str = ""
+    cause: HandOverCause | None = None

@@ -7,6 +7,7 @@ from typing import Any, assert_never
 from pydantic import JsonValue
 
 from tertulia.domain import guards, interpretation, prompts, scoring
+from tertulia.domain.conversation import HandOverCause
 from tertulia.domain.definition import Definition, State, Step
 from tertulia.domain.events import Ask, AskProvider, Effect, EndSession, HandOver, Purpose, Say
 from tertulia.domain.interpretation import Answers, Correction, Greeting, Help, Question, Skip, Unclear
@@ -29,6 +30,7 @@ from tertulia.domain.templates import shown
 _PATIENCE = 3
 _CONTEXT_CHARS = 500
 START_OVER = "start_over"
+HUMAN = "human"
 # Where the rules have understood that an answer does not fit, or that it says two things, the person is asked again.
 _WORTH_A_CLOSER_LOOK = frozenset({Reason.UNCLEAR, Reason.NOT_OFFERED})
 
@@ -49,6 +51,7 @@ class Dialogue:
         self.effects: list[Effect] = []
         self.passages: list[tuple[str, str]] = []
         self._now = now
+        self._wanted_human = False
 
     # What happened
 
@@ -121,9 +124,17 @@ class Dialogue:
         self._set(state=ERROR, came_from=self.state.state, pending=None)
 
     def resume(self) -> None:
-        """Leave `error` and put the open question again."""
+        """Leave `error`, wait for no provider, and put the open question again."""
         self._leave_error()
+        self._set(pending=None)
         self._put_question()
+
+    def go_on_without_human(self) -> bool:
+        """Leave a state in which a human answers, by its own next step; False where it has none."""
+        step = self._step()
+        if step:
+            self.go_to(step.to)
+        return step is not None
 
     def go_to(self, state: str) -> None:
         """Enter a state and go on from there."""
@@ -167,6 +178,7 @@ class Dialogue:
         interruption = self.definition.interruptions.offered[name]
         if name == START_OVER:
             self._set(stale=tuple(self.state.slots), again=(), skipped=())
+        self._wanted_human = name == HUMAN
         self._say(interruption.say)
         if name == START_OVER or interruption.to:
             self.go_to(interruption.to or self.definition.initial)
@@ -366,7 +378,8 @@ class Dialogue:
             self._score()
         self._say(spec.say)
         if spec.hand_over:
-            self.effects.append(HandOver(reason=spec.hand_over))
+            cause = HandOverCause.PERSON if self._wanted_human else HandOverCause.RULE
+            self.effects.append(HandOver(reason=spec.hand_over, cause=cause))
         if spec.ends:
             self._end("finished")
 

@@ -9,7 +9,8 @@ TertuliaError
 │   ├── SessionMoved         the session goes on in a new run; ask again there, as the client does by itself
 │   ├── TurnInProgress       double-text policy `reject`; wait for the reply
 │   ├── TooManyWaiting       the inbox is full; wait and send again
-│   └── TransitionRefused    the state machine forbids it; carries the allowed ones
+│   ├── TransitionRefused    the state machine forbids it; carries the allowed ones
+│   └── ActionRefused        not while the session stands so; carries what may be done instead
 ├── Unavailable          a part we depend on can't be reached; try again later
 ├── CannotStart          a server of this machine can't be started; says what to do
 ├── NotAdmitted          an attempt was not made: no room, a closed gate, a spent budget; says when to try again
@@ -101,6 +102,16 @@ class TransitionRefused(Refused):
     """Raised when the definition has no such transition; `allowed` lists those it has."""
 
     code = "transition_refused"
+
+    def __init__(self, reason: str, allowed: Sequence[str]) -> None:
+        super().__init__(reason)
+        self.allowed = tuple(allowed)
+
+
+class ActionRefused(Refused):
+    """Raised to people in the loop where the session stands so that it can't be done; `allowed` lists what can."""
+
+    code = "action_refused"
 
     def __init__(self, reason: str, allowed: Sequence[str]) -> None:
         super().__init__(reason)

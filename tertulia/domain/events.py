@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tertulia.domain.conversation import HandOverCause
 from tertulia.domain.errors import FailureClass
 
 
@@ -83,6 +84,17 @@ class TransitionRequested(Value):
     reason: str = ""
 
 
+class Resumed(Value):
+    """The machine has the conversation again, after a human had it or a turn was taken back.
+
+    Attributes:
+        state: Where to go on; None: where it stands, with the open question put again.
+    """
+
+    kind: Literal["resumed"] = "resumed"
+    state: str | None = None
+
+
 Event = Annotated[
     SessionStarted
     | PersonSaid
@@ -90,7 +102,8 @@ Event = Annotated[
     | ProvidersFailed
     | ReminderDue
     | SessionExpired
-    | TransitionRequested,
+    | TransitionRequested
+    | Resumed,
     Field(discriminator="kind"),
 ]
 
@@ -125,6 +138,7 @@ class HandOver(Value):
 
     kind: Literal["hand_over"] = "hand_over"
     reason: str
+    cause: HandOverCause = HandOverCause.RULE
 
 
 class EndSession(Value):

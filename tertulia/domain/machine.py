@@ -15,6 +15,7 @@ from tertulia.domain.events import (
     ProvidersFailed,
     RejectTransition,
     ReminderDue,
+    Resumed,
     SessionExpired,
     SessionStarted,
     TransitionRequested,
@@ -92,6 +93,8 @@ def _happen(definition: Definition, state: MachineState, event: Event, dialogue:
             pass
         case TransitionRequested():
             return _move(definition, state, event.state, dialogue)
+        case Resumed():
+            return _resume(definition, state, event.state, dialogue)
         case _:
             assert_never(event)
     return None
@@ -107,6 +110,22 @@ def _move(definition: Definition, state: MachineState, target: str, dialogue: Di
         dialogue.resume()
     else:
         dialogue.go_to(target)
+    return None
+
+
+def _resume(
+    definition: Definition, state: MachineState, target: str | None, dialogue: Dialogue
+) -> RejectTransition | None:
+    if state.ended:
+        return None
+    if target is not None and target != state.state:
+        return _move(definition, state, target, dialogue)
+    waits_for_human = state.came_from is None and bool(definition.states[state.state].hand_over)
+    if waits_for_human and not dialogue.go_on_without_human():
+        reason = f"in {state.state!r} a human answers; say where to go on"
+        return RejectTransition(reason=reason, allowed=allowed_transitions(definition, state))
+    if not waits_for_human:
+        dialogue.resume()
     return None
 
 

@@ -8,6 +8,8 @@ from pydantic import AwareDatetime
 
 from tertulia.domain.completions import RateLimits, Usage
 from tertulia.domain.conversation import (
+    HandOverContext,
+    Intervention,
     Message,
     NextAction,
     OpenSession,
@@ -148,6 +150,7 @@ class EndTurn(Payload):
 
     Attributes:
         messages: What the person was shown in this turn (never what the person wrote).
+        intervention: What somebody in the loop did in it.
     """
 
     session_id: SessionId
@@ -162,6 +165,7 @@ class EndTurn(Payload):
     tried: tuple[ProviderTry, ...] = ()
     started_at: AwareDatetime
     ended_at: AwareDatetime
+    intervention: Intervention | None = None
 
 
 class SessionProjection(Payload):
@@ -174,6 +178,7 @@ class SessionProjection(Payload):
     slots: dict[str, Any]
     next_action: NextAction
     closed_reason: str | None = None
+    hand_over: HandOverContext | None = None
 
 
 class NewSession(Payload):
@@ -233,7 +238,11 @@ class AttemptOutcome(Payload):
 
 
 class SessionRecord(Payload):
-    """A session as stored."""
+    """A session as stored.
+
+    Attributes:
+        hand_over: What a human has to know, as long as one has the session.
+    """
 
     session_id: SessionId
     tenant: str
@@ -254,6 +263,7 @@ class SessionRecord(Payload):
     closed_reason: str | None
     created_at: datetime
     updated_at: datetime
+    hand_over: HandOverContext | None = None
 
 
 class SessionFilter(Payload):
@@ -288,6 +298,7 @@ class TurnRecord(Payload):
 
     Attributes:
         resumes_at: Until when it waited for a provider the last time; None where it never did.
+        intervention: What somebody in the loop did in it.
     """
 
     session_id: SessionId
@@ -303,6 +314,7 @@ class TurnRecord(Payload):
     started_at: datetime
     ended_at: datetime | None
     resumes_at: datetime | None = None
+    intervention: Intervention | None = None
 
 
 class Delta(Payload):

@@ -12,7 +12,7 @@ from tertulia.storage.pool import Pool, Row
 
 _SELECT = """
 SELECT session_id, tenant, user_id, channel, channel_user_id, role, definition, definition_hash, job_id, context, state,
-       status, owner, turn, slots, next_action, closed_reason, created_at, updated_at
+       status, owner, turn, slots, next_action, closed_reason, created_at, updated_at, hand_over
 FROM sessions
 """
 

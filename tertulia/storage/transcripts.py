@@ -26,7 +26,7 @@ LIMIT $3
 
 _TURN = """
 SELECT session_id, turn, status, message_ids, reply, state_before, state_after, passed_over, tried, started_at,
-       ended_at, resumes_at
+       ended_at, resumes_at, intervention
 FROM turns
 WHERE session_id = $1 AND turn = $2
 """

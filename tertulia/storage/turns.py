@@ -66,7 +66,7 @@ _END_LAST = f"""
 WITH session AS (
     UPDATE sessions
     SET state = $4, status = $5, owner = $6, turn = $2, latest_turn = $2, slots = $7, next_action = $8,
-        closed_reason = $9, updated_at = $3
+        closed_reason = $9, hand_over = $18, updated_at = $3
     WHERE session_id = $1 AND turn < $2 AND latest_turn <= $2 AND updated_at <= $3
       AND NOT EXISTS (SELECT FROM turns WHERE session_id = $1 AND turn = $2 AND message_ids <> $12)
     RETURNING session_id
@@ -74,11 +74,11 @@ WITH session AS (
     DELETE FROM stream_deltas WHERE session_id = (SELECT session_id FROM session) AND turn < $2
 ), ended AS (
     INSERT INTO turns (session_id, turn, status, message_ids, reply, state_before, state_after, passed_over, tried,
-                       started_at, ended_at)
-    SELECT session_id, $2, $11, $12, $13, $14, $4, $15, $16, $17, $3 FROM session
+                       started_at, ended_at, intervention)
+    SELECT session_id, $2, $11, $12, $13, $14, $4, $15, $16, $17, $3, $19 FROM session
     ON CONFLICT (session_id, turn) DO UPDATE
     SET status = $11, message_ids = $12, reply = $13, state_before = $14, state_after = $4, passed_over = $15,
-        tried = $16, started_at = $17, ended_at = $3
+        tried = $16, started_at = $17, ended_at = $3, intervention = $19
 ), shown AS (
     INSERT INTO messages (session_id, seq, turn, role, text, created_at, message_id)
     SELECT session_id, seq, $2, role, text, created_at, message_id
@@ -123,7 +123,7 @@ FROM jsonb_to_recordset($4) AS given (seq integer, role text, text text, created
 _END_IN_SESSION = """
 UPDATE sessions
 SET state = $4, status = $5, owner = $6, turn = $2, latest_turn = $2, slots = $7, next_action = $8, closed_reason = $9,
-    updated_at = $3
+    hand_over = $10, updated_at = $3
 WHERE session_id = $1 AND (latest_turn < $2 OR updated_at < $3 OR (latest_turn, updated_at) = ($2, $3))
 RETURNING session_id
 """
@@ -141,11 +141,11 @@ DELETE FROM messages WHERE session_id = $1 AND turn = $2 AND NOT coalesce($3::js
 _INSERT_ENDED = """
 WITH ended AS (
     INSERT INTO turns (session_id, turn, status, message_ids, reply, state_before, state_after, passed_over, tried,
-                       started_at, ended_at)
-    VALUES ($1, $2, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                       started_at, ended_at, intervention)
+    VALUES ($1, $2, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
     ON CONFLICT (session_id, turn) DO UPDATE
     SET status = $4, message_ids = $5, reply = $6, state_before = $7, state_after = $8, passed_over = $9, tried = $10,
-        started_at = $11, ended_at = $12
+        started_at = $11, ended_at = $12, intervention = $13
 )
 INSERT INTO messages (session_id, seq, turn, role, text, created_at, message_id)
 SELECT $1, seq, $2, role, text, created_at, message_id
@@ -171,6 +171,10 @@ _OUTCOME = """
 SELECT turns.reply
 FROM messages JOIN turns USING (session_id, turn)
 WHERE session_id = $1 AND message_id = $2 AND status <> 'running'
+"""
+
+_OUTCOME_OF_ORDER = """
+SELECT reply FROM turns WHERE session_id = $1 AND request_id = $2 AND status <> 'running'
 """
 
 
@@ -246,6 +250,12 @@ class PostgresTurns:
             reply = await connection.fetchval(_OUTCOME, session_id, message_id)
         return None if reply is None else _reply_to(message_id, reply)
 
+    async def outcome_of_order(self, session_id: SessionId, request_id: MessageId) -> Reply | None:
+        """Find the outcome of an order; None where it was not carried out."""
+        async with self._pool.connection() as connection:
+            reply = await connection.fetchval(_OUTCOME_OF_ORDER, session_id, request_id)
+        return None if reply is None else _reply_to(request_id, reply)
+
 
 async def _open_session(connection: Connection, session: NewSession, definition: Definition) -> bool:
     opening = session.opening
@@ -303,6 +313,7 @@ async def _end_in_session(connection: Connection, turn: EndTurn) -> bool:
         session.slots,
         session.next_action,
         session.closed_reason,
+        session.hand_over,
     )
     return in_time is not None
 
@@ -328,6 +339,8 @@ async def _end_last(connection: Connection, turn: EndTurn) -> bool:
         turn.passed_over,
         turn.tried,
         turn.started_at,
+        session.hand_over,
+        turn.intervention,
     )
     return row is not None
 
@@ -347,6 +360,7 @@ async def _insert_ended(connection: Connection, turn: EndTurn) -> None:
         turn.tried,
         turn.started_at,
         turn.ended_at,
+        turn.intervention,
     )
 
 

@@ -33,6 +33,7 @@ async def test_a_message_is_answered_with_the_reply(api: httpx.AsyncClient, mess
         "state": "onboarding",
         "next_action": {"kind": "answer", "slot": "name", "type": "text", "choices": []},
         "provider": "groq",
+        "owner": "bot",
     }
 
 

@@ -11,6 +11,7 @@ from tertulia.api import problems
 from tertulia.api.views import Problem
 from tertulia.domain import errors
 from tertulia.domain.errors import (
+    ActionRefused,
     CannotStart,
     DefinitionInvalid,
     FailureClass,
@@ -40,6 +41,7 @@ TREE: dict[TertuliaError, int] = {
     TurnInProgress("wait"): 409,
     TooManyWaiting("wait"): 429,
     TransitionRefused("no", ["processing"]): 409,
+    ActionRefused("no", ["take_back"]): 409,
     Unavailable("Postgres", "gone"): 503,
     CannotStart("Postgres", "no room"): 500,
     NotAdmitted(ProviderName("groq"), "no room"): 503,

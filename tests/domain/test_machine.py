@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from tertulia.domain import machine
-from tertulia.domain.conversation import NextAction
+from tertulia.domain.conversation import HandOverCause, NextAction
 from tertulia.domain.definition import Definition
 from tertulia.domain.events import (
     Ask,
@@ -12,6 +12,8 @@ from tertulia.domain.events import (
     ProviderAnswered,
     ProvidersFailed,
     Purpose,
+    RejectTransition,
+    Resumed,
     Say,
     SessionStarted,
 )
@@ -314,12 +316,13 @@ def test_what_can_not_be_worked_out_or_is_out_of_bounds_stays_unknown(expression
 
 # --- interruptions, people, and words ---------------------------------------------------------------------------------
 
+DESK_STATES = {
+    "asking": {"ask": ["name"], "next": "done"},
+    "done": {"say": "Goodbye."},
+    "person": {"say": "One moment.", "hand_over": "asked for"},
+}
 DESK = {
-    "states": {
-        "asking": {"ask": ["name"], "next": "done"},
-        "done": {"say": "Goodbye."},
-        "person": {"say": "One moment.", "hand_over": "asked for"},
-    },
+    "states": DESK_STATES,
     "interruptions": {"human": {"to": "person"}, "cancel": {"say": "All right."}},
 }
 
@@ -342,7 +345,7 @@ def test_an_interruption_s_words_choose_where_the_question_offers_them() -> None
 
 def test_after_a_hand_over_the_machine_keeps_silent_until_the_state_is_left() -> None:
     conversation = Conversation(define(**DESK, transitions={"person": ["done"]})).hears("I want to talk to a human")
-    assert conversation.effects == (Say(text="One moment."), HandOver(reason="asked for"))
+    assert conversation.effects == (Say(text="One moment."), HandOver(reason="asked for", cause=HandOverCause.PERSON))
     assert conversation.next_action.kind == "talk"
     assert conversation.hears("are you there?", "cancel").effects == ()
     assert conversation.waits_until_reminded().effects == ()
@@ -392,3 +395,40 @@ def test_the_states_that_an_event_leads_through_are_told_in_order() -> None:
     state = Conversation(definition).state
     assert machine.passages(definition, state, PersonSaid(text="Ana"), NOW) == [("second", "third")]
     assert machine.passages(definition, state, PersonSaid(text="42"), NOW) == []
+
+
+# --- taken back from a human ------------------------------------------------------------------------------------------
+
+
+def test_a_conversation_that_is_resumed_puts_its_open_question_again_and_waits_for_no_provider() -> None:
+    conversation = Conversation(define())
+    waiting = conversation.state.model_copy(update={"pending": Ask(purpose=Purpose.REPLY, state="asking")})
+    state, effects = machine.advance(conversation.definition, waiting, Resumed(), NOW)
+    assert effects == (Say(text="Who are you?"),)
+    assert state == conversation.state
+
+
+def test_a_state_in_which_a_human_answers_is_left_by_its_own_step_or_by_the_one_that_is_named() -> None:
+    definition = define(**DESK, transitions={"person": ["done"]})
+    person = Conversation(definition).hears("I want to talk to a human").state
+    _, effects = machine.advance(definition, person, Resumed(), NOW)
+    assert effects == (
+        RejectTransition(
+            reason="in 'person' a human answers; say where to go on",
+            allowed=machine.allowed_transitions(definition, person),
+        ),
+    )
+    state, effects = machine.advance(definition, person, Resumed(state="done"), NOW)
+    assert (state.state, effects) == ("done", (Say(text="Goodbye."),))
+    by_itself = define(
+        interruptions=DESK["interruptions"], states=DESK_STATES | {"person": {"hand_over": "asked for", "next": "done"}}
+    )
+    person = Conversation(by_itself).hears("I want to talk to a human").state
+    assert machine.advance(by_itself, person, Resumed(), NOW).state.state == "done"
+
+
+def test_a_conversation_is_not_resumed_where_its_definition_does_not_lead() -> None:
+    conversation = Conversation(define())
+    state, effects = machine.advance(conversation.definition, conversation.state, Resumed(state="nowhere"), NOW)
+    assert state == conversation.state
+    assert isinstance(effects[0], RejectTransition)

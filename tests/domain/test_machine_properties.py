@@ -18,6 +18,7 @@ from tertulia.domain.events import (
     ProvidersFailed,
     Purpose,
     ReminderDue,
+    Resumed,
     SessionExpired,
     SessionStarted,
     TransitionRequested,
@@ -61,6 +62,7 @@ unasked = st.one_of(
     st.builds(ReminderDue),
     st.builds(SessionExpired),
     st.builds(TransitionRequested, state=states),
+    st.builds(Resumed, state=st.none() | states),
     st.builds(SessionStarted, context=st.dictionaries(st.sampled_from(["email", "company", "work_mode"]), texts)),
 )
 answered = st.one_of(st.none(), st.sampled_from(ANSWERS), texts)

@@ -119,6 +119,7 @@ async def test_attempts_from_before_the_ledger_outlived_sessions_are_kept(empty_
     shutil.copy(second, tmp_path)
 
     await migrate(empty_database, directory=tmp_path)
+    await migrate(empty_database)
 
     async with open_pool(empty_database) as pool:
         turn = await PostgresTranscripts(pool).turn(SessionId("chat"), 1)
