@@ -16,6 +16,7 @@ from tertulia.domain.compact import Compact
 from tertulia.domain.guards import BUILT_IN, RESULT_KINDS, Expression, Kind, kind_of, names
 from tertulia.domain.ids import DefinitionHash, Identifier
 from tertulia.domain.lifecycle import LIFE_CYCLE
+from tertulia.domain.skills import SKILLS
 from tertulia.domain.slots import Reason, Slot
 from tertulia.domain.wording import Wording, reworded
 
@@ -64,17 +65,43 @@ def _steps(given: Any) -> Any:
 Steps = Annotated[tuple[Step, ...], BeforeValidator(_steps, json_schema_input_type=str | Step | tuple[str | Step, ...])]
 
 
+class Use(Compact):
+    """A skill on offer: something that a person may ask for in the middle of anything else.
+
+    Attributes:
+        use: Which skill; they are listed below.
+        to: The state to go to, which asks for what the skill needs; the skills say whether they need one.
+        also: What else people say for it, besides the usual words in English.
+        use_provider: Whether a provider may be asked if this is what a person means, where the rules don't see it.
+    """
+
+    use: str
+    to: str = ""
+    also: tuple[str, ...] = ()
+    use_provider: bool = False
+
+
+def _use(given: Any) -> Any:
+    return {"use": given} if isinstance(given, str) else given
+
+
+Uses = tuple[Annotated[Use, BeforeValidator(_use, json_schema_input_type=str | Use)], ...]
+
+
 class State(Compact):
     """A state: what is done, said and asked in it, and where it goes on to.
 
-    A state waits for the person as long as it has something to ask; then it takes the first step whose condition holds.
-    Without such a step it rests, and every message is answered by `reply` or else by the closing prompt.
+    A state waits for the person as long as it has something to ask; then it has the skill under `run` do its work, and
+    takes the first step whose condition holds. Without such a step it rests, and every message is answered by a skill,
+    by `reply`, or else by the closing prompt.
 
     Attributes:
         say: Said on entry.
         ask: Slots to fill, in order; those that are known already are passed over.
         ask_together: A question for all of them at once, put first; what its answer leaves open is asked one by one.
         one_at_a_time: Go on after every answer rather than after the last.
+        run: A skill that does its work when nothing is left to ask.
+        skills: What a person may ask for here, the first one going first, ahead of the application's own.
         reply: Instructions to a provider, which then answers every message that a question does not claim.
         sets: Slots that get a value on entry, each with an expression in CEL.
         score: Work out the score on entry.
@@ -87,6 +114,8 @@ class State(Compact):
     ask: tuple[str, ...] = ()
     ask_together: str = ""
     one_at_a_time: bool = False
+    run: str = ""
+    skills: Uses = ()
     reply: str = ""
     sets: dict[str, Expression] = {}
     score: bool = False
@@ -119,12 +148,10 @@ class Interruptions(Compact):
     Attributes:
         cancel: "Cancel", "stop": the session goes to the state, or closes where none is given.
         start_over: "Start over": everything is asked anew, from the state given or else the initial one.
-        human: "I want to talk to a human".
     """
 
     cancel: Interruption | None = None
     start_over: Interruption | None = None
-    human: Interruption | None = None
 
     @cached_property
     def offered(self) -> dict[str, Interruption]:
@@ -246,8 +273,10 @@ class Definition(Compact):
         results: The slots that it is all about: those that somebody reads in the end. Left out, all of them.
         transitions: For states whose names are not the standard ones: which may follow. Left out, a state's own `next`.
         interruptions: What a person may ask for in any state.
+        skills: What a person may ask for in any state, the first one going first.
         digressions: Questions that may come up in between, with their answers.
         prompts: What is said in any state.
+        skill_words: What skills say in other words than their own: by the skill's name, and the word's.
         wordings: Other words, by language (`es`), channel (`whatsapp`) or both (`es/whatsapp`), the last going first.
         timers: What follows from a long silence.
         limits: What a session accepts.
@@ -272,8 +301,10 @@ class Definition(Compact):
     results: tuple[str, ...] | None = None
     transitions: dict[str, tuple[str, ...]] = {}
     interruptions: Interruptions = Interruptions()
+    skills: Uses = ()
     digressions: dict[str, Digression] = {}
     prompts: Prompts = Prompts()
+    skill_words: dict[str, dict[str, str]] = {}
     wordings: dict[str, Wording] = {}
     timers: Timers = Timers()
     limits: Limits = Limits()
@@ -330,6 +361,8 @@ class Definition(Compact):
             "digressions": worded.digressions | digressions,
             "interruptions": Interruptions(**interruptions),
             "prompts": worded.prompts.model_copy(update=dict(wording.prompts)),
+            "skill_words": worded.skill_words
+            | {name: worded.skill_words.get(name, {}) | words for name, words in wording.skill_words.items()},
         }
 
     @cached_property
@@ -365,10 +398,34 @@ class Definition(Compact):
         """The slots that some state asks for; the others are worked out, and nobody can correct them."""
         return frozenset(slot for state in self.states.values() for slot in state.ask)
 
+    def skills_in(self, state: str) -> dict[str, Use]:
+        """Return the skills on offer in a state, by name, in the order in which they go first."""
+        return self._skills_in.get(state, {})
+
+    @cached_property
+    def _skills_in(self) -> dict[str, dict[str, Use]]:
+        anywhere = {use.use: use for use in self.skills}
+        here = {name: {use.use: use for use in state.skills} for name, state in self.states.items()}
+        return {
+            name: uses | {each: anywhere[each] for each in anywhere if each not in uses} for name, uses in here.items()
+        }
+
+    def skill_word(self, skill: str, word: str) -> str:
+        """Return what a skill says: the definition's own words, or else the skill's."""
+        own = self.skill_words.get(skill, {}).get(word)
+        standard = SKILLS[skill].words if skill in SKILLS else {}
+        return standard.get(word, "") if own is None else own
+
+    @property
+    def uses(self) -> tuple[Use, ...]:
+        """All the uses of skills, wherever they are on offer."""
+        return (*self.skills, *(use for state in self.states.values() for use in state.skills))
+
     def jumps(self) -> frozenset[str]:
-        """Name the states that can be reached from any other, by an interruption or for want of an answer."""
+        """Name the states that can be reached from others by an interruption, by a skill, or for want of an answer."""
         interruptions = {each.to for each in self.interruptions.offered.values()}
-        return frozenset(interruptions | {slot.give_up_to for slot in self.slots.values()}) - {""}
+        skills = {use.to for use in self.uses}
+        return frozenset(interruptions | skills | {slot.give_up_to for slot in self.slots.values()}) - {""}
 
     def reached_from(self, state: str) -> frozenset[str]:
         """Name the states that steps lead to from a state, itself among them."""

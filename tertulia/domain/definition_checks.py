@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import phonenumbers
 
-from tertulia.domain import guards
+from tertulia.domain import guards, skill_uses
 from tertulia.domain.compact import Compact
 from tertulia.domain.definition_flow import flaws
 from tertulia.domain.guards import BUILT_IN, Kind, kind_of
@@ -38,6 +38,7 @@ def inconsistencies(definition: "Definition") -> list[Inconsistency]:
         *(problem for name, slot in definition.slots.items() for problem in _slot(("slots", name), slot)),
         *_unknown_placeholders(definition, texts),
         *_expressions(definition),
+        *skill_uses.inconsistencies(definition),
         *_wordings(definition),
         *_timers(definition),
     ]
@@ -75,8 +76,6 @@ def _references(definition: "Definition") -> Iterator[Inconsistency]:
     for name, interruption in definition.interruptions.offered.items():
         if interruption.to and interruption.to not in definition.states:
             yield _no_state(("interruptions", name, "to"), interruption.to, definition)
-    if definition.interruptions.human and not definition.interruptions.human.to:
-        yield Inconsistency(("interruptions", "human"), "say where to go `to`: a state that has `hand_over`")
     for name, slot in definition.slots.items():
         if slot.give_up_to and slot.give_up_to not in definition.states:
             yield _no_state(("slots", name, "give_up_to"), slot.give_up_to, definition)
@@ -197,6 +196,15 @@ def _wordings(definition: "Definition") -> Iterator[Inconsistency]:
         english = [name for name in _prompts(definition) if name not in definition.prompts.model_fields_set]
         if english:
             yield Inconsistency(("prompts",), f"these are still in English: {', '.join(english)}; write them")
+        own = definition.skill_words
+        skills = [
+            f"{skill}.{word}"
+            for skill, words in skill_uses.words(definition).items()
+            for word in words
+            if word not in own.get(skill, {})
+        ]
+        if skills:
+            yield Inconsistency(("skill_words",), f"these are still in English: {', '.join(skills)}; write them")
     for key, wording in definition.wordings.items():
         path = ("wordings", key)
         if not _WORDING.fullmatch(key):
@@ -235,6 +243,12 @@ def _untranslated(definition: "Definition", language: str) -> Iterator[str]:
                     yield f"{kind}.{name}.{field}"
     yield from (f"prompts.{name}" for name in _prompts(definition) if name not in wording.prompts)
     yield from (f"digressions.{name}" for name in definition.digressions if name not in wording.digressions)
+    yield from (
+        f"skill_words.{skill}.{word}"
+        for skill, words in skill_uses.words(definition).items()
+        for word in words
+        if word not in wording.skill_words.get(skill, {})
+    )
     for name, interruption in definition.interruptions.offered.items():
         for field in ("confirm", "say"):
             other = wording.interruptions.get(name)
@@ -277,6 +291,7 @@ def _texts(definition: "Definition") -> Iterable[tuple[Path, str, frozenset[str]
         yield ("interruptions", name, "say"), interruption.say, nothing
     for name, digression in definition.digressions.items():
         yield ("digressions", name, "say"), digression.say, _ABOUT_QUESTION
+    yield from _skill_texts(("skill_words",), definition.skill_words)
     for key, wording in definition.wordings.items():
         yield from _other_texts(("wordings", key), wording)
     yield from _prompt_texts(("prompts",), dict(definition.prompts))
@@ -294,7 +309,15 @@ def _other_texts(path: Path, wording: Wording) -> Iterable[tuple[Path, str, froz
                     yield (*path, kind, name, field), one, extra
     for name, text in wording.digressions.items():
         yield (*path, "digressions", name), text, _ABOUT_QUESTION
+    yield from _skill_texts((*path, "skill_words"), wording.skill_words)
     yield from _prompt_texts((*path, "prompts"), wording.prompts)
+
+
+def _skill_texts(path: Path, skills: Mapping[str, Mapping[str, str]]) -> Iterable[tuple[Path, str, frozenset[str]]]:
+    """List the words of skills; they may mention what the skill's own words mention."""
+    for skill, words in skills.items():
+        for word, text in words.items():
+            yield (*path, skill, word), text, skill_uses.mentioned(skill)
 
 
 def _prompt_texts(path: Path, prompts: Mapping[str, object]) -> Iterable[tuple[Path, str, frozenset[str]]]:

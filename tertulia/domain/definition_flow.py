@@ -6,7 +6,7 @@ Only for definitions whose references are in order: see definition_checks.py.
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tertulia.domain import guards
+from tertulia.domain import guards, skill_uses
 from tertulia.domain.inconsistency import Inconsistency
 from tertulia.domain.templates import placeholders
 
@@ -88,9 +88,13 @@ def _circles(definition: "Definition") -> Iterator[Inconsistency]:
 def _slots(definition: "Definition", texts: list[str]) -> Iterator[Inconsistency]:
     states = definition.states.values()
     asked = {slot for state in states for slot in state.ask}
-    worked_out = {slot for state in states for slot in state.sets}
+    worked_out = {slot for state in states for slot in state.sets} | skill_uses.gives(definition)
     is_scored = any(state.score for state in states)
-    used = {*_used(definition, texts), *(definition.slots if definition.results is None else definition.results)}
+    used = {
+        *_used(definition, texts),
+        *skill_uses.needs(definition),
+        *(definition.slots if definition.results is None else definition.results),
+    }
     for name, slot in definition.slots.items():
         if name not in asked | worked_out:
             yield Inconsistency(

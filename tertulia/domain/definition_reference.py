@@ -39,8 +39,13 @@ A condition that mentions something that is not known does not hold.
 4. "Help" is answered, and the open question put again.
 5. Everything that the message answers is taken: the open question, addresses and numbers that were not asked for yet,
    and what is said by its label ("4 weeks, and my salary is 50,000 euros").
-6. A question gets its answer from `digressions`, else from a provider, and the open question is put again.
-7. What is not understood is met with the slot's `reprompts`: the first, the second, the third; after that an optional
+6. What does not answer the open question is shown to the skills on offer, those of the state first: the first one that
+   recognises it does its part, and the open question is put again. Where the question takes any words for an answer
+   (a text, a name, a place, a document), skills go first.
+7. A question gets its answer from `digressions`.
+8. Where two skills or more may be chosen by a provider (`use_provider`), one is asked which of them is meant.
+9. A question gets its answer from a provider, and the open question is put again.
+10. What is not understood is met with the slot's `reprompts`: the first, the second, the third; after that an optional
    slot is left out, and one with `give_up_to` leads there.
 """
 

@@ -6,13 +6,15 @@ from typing import Any, assert_never
 
 from pydantic import JsonValue
 
-from tertulia.domain import guards, interpretation, prompts, scoring
+from tertulia.domain import guards, interpretation, message_router, prompts, scoring
 from tertulia.domain.conversation import HandOverCause
-from tertulia.domain.definition import Definition, State, Step
-from tertulia.domain.events import Ask, AskProvider, Effect, EndSession, HandOver, Purpose, Say
+from tertulia.domain.definition import Definition, State, Step, Use
+from tertulia.domain.errands import Errand, Outcome
+from tertulia.domain.events import Ask, AskProvider, Effect, EndSession, HandOver, Purpose, RunErrand, Say
 from tertulia.domain.interpretation import Answers, Correction, Greeting, Help, Question, Skip, Unclear
 from tertulia.domain.lifecycle import ERROR
 from tertulia.domain.machine_state import MachineState
+from tertulia.domain.skills import SKILLS, AskFor, Do, Heard, Situation, Tell
 from tertulia.domain.slots import (
     NotUnderstood,
     Reason,
@@ -30,9 +32,10 @@ from tertulia.domain.templates import shown
 _PATIENCE = 3
 _CONTEXT_CHARS = 500
 START_OVER = "start_over"
-HUMAN = "human"
+HANDOVER = "handover"
 # Where the rules have understood that an answer does not fit, or that it says two things, the person is asked again.
 _WORTH_A_CLOSER_LOOK = frozenset({Reason.UNCLEAR, Reason.NOT_OFFERED})
+_NOTHING_HEARD: Heard = {}
 
 
 class Dialogue:
@@ -67,7 +70,7 @@ class Dialogue:
     def hear(self, text: str) -> None:
         """React to what the person wrote. A provider that has not answered yet is not waited for."""
         self._leave_error()
-        self._set(pending=None)
+        self._set(pending=None, errand=None)
         if self._spec().hand_over:
             return  # It is for the human to answer.
         text = phrases.clean(text)
@@ -77,9 +80,7 @@ class Dialogue:
             self._talk(text)
         else:
             self._react(self.state.asking, text)
-        if not self.effects:
-            # Nobody is left without an answer.
-            self._say(self.definition.prompts.closing)
+        self._leave_nobody_without_an_answer()
 
     def take(self, ask: Ask, text: str) -> None:
         """Use a provider's answer."""
@@ -93,6 +94,9 @@ class Dialogue:
                 self._put_question()
             case Purpose.REPLY:
                 self.do_without(ask)
+            case Purpose.CHOOSE:
+                self._set(pending=None)
+                self._take_choice(ask, text)
             case _:
                 assert_never(ask.purpose)
 
@@ -100,12 +104,33 @@ class Dialogue:
         """Go on although no provider could answer; apologise where there is nothing to go on with."""
         self._set(pending=None)
         if self.state.asking is None:
-            self._fail()
-        elif ask.purpose is Purpose.UNDERSTAND:
-            self._miss(self.state.asking, Reason.UNCLEAR)
+            if ask.purpose is Purpose.CHOOSE and not self._spec().reply:
+                self._say(self.definition.prompts.closing)
+            else:
+                self._fail()
+        elif ask.purpose is Purpose.UNDERSTAND or ask.reason:
+            self._miss(self.state.asking, ask.reason or Reason.UNCLEAR)
         else:
             self._say(self.definition.prompts.no_answer)
             self._put_question()
+
+    def learn(self, errand: Errand, outcome: Outcome) -> None:
+        """Tell what came of an errand, keep what it brings, and go on."""
+        self._set(errand=None, listed=outcome.items or self.state.listed)
+        self._fill(errand.skill, outcome.slots)
+        self._say(*prompts.outcome(self.definition, self.state, errand.skill, outcome))
+        if outcome.again:
+            self._forget(outcome.again)
+            self._ask_anew(outcome.again)
+        else:
+            self._spend(errand.skill)
+        self._come_back(errand.skill)
+
+    def leave_undone(self, errand: Errand) -> None:
+        """Go on although an errand could not be done."""
+        self._set(errand=None)
+        self._say(self.definition.prompts.no_answer)
+        self._come_back(errand.skill)
 
     def remind(self) -> None:
         """Remind the person of the open question."""
@@ -121,12 +146,12 @@ class Dialogue:
 
     def suspend(self) -> None:
         """Go to `error`, from where the next message leads back."""
-        self._set(state=ERROR, came_from=self.state.state, pending=None)
+        self._set(state=ERROR, came_from=self.state.state, pending=None, errand=None)
 
     def resume(self) -> None:
         """Leave `error`, wait for no provider, and put the open question again."""
         self._leave_error()
-        self._set(pending=None)
+        self._set(pending=None, errand=None)
         self._put_question()
 
     def go_on_without_human(self) -> bool:
@@ -178,7 +203,6 @@ class Dialogue:
         interruption = self.definition.interruptions.offered[name]
         if name == START_OVER:
             self._set(stale=tuple(self.state.slots), again=(), skipped=())
-        self._wanted_human = name == HUMAN
         self._say(interruption.say)
         if name == START_OVER or interruption.to:
             self.go_to(interruption.to or self.definition.initial)
@@ -194,6 +218,8 @@ class Dialogue:
         meant = interpretation.interpret(
             self.definition, self.state.known, asking, text, self._now, form=form, along=along
         )
+        if message_router.leaves_room(self.definition, meant) and self._attend(text):
+            return
         match meant:
             case Answers():
                 self._take_answers(asking, meant)
@@ -211,7 +237,8 @@ class Dialogue:
             case Question() if self._digresses(text):
                 self._put_question()
             case Question() if self._can_reply():
-                self._ask_to_reply()
+                if not self._ask_to_choose():
+                    self._ask_to_reply()
             case Question():
                 self._look_closer(asking, Reason.UNCLEAR)
             case Unclear() if self._digresses(text):
@@ -226,9 +253,13 @@ class Dialogue:
         corrected = interpretation.correction(self.definition, self.state.known, text, self._now)
         if corrected:
             self._correct(corrected)
-        elif self._digresses(text):
+        elif self._attend(text) or self._digresses(text) or self._ask_to_choose():
             pass
-        elif self._spec().reply and not self.state.ended:
+        else:
+            self._reply_or_close()
+
+    def _reply_or_close(self) -> None:
+        if self._spec().reply and not self.state.ended:
             self._ask_to_reply()
         else:
             self._say(self.definition.prompts.closing)
@@ -261,9 +292,124 @@ class Dialogue:
             case Understood():
                 self._take_answers(name, Answers({name: outcome.value}))
             case NotUnderstood():
-                self._miss(name, outcome.reason)
+                self._choose_or_miss(name, outcome.reason)
             case _:
                 assert_never(outcome)
+
+    # Skills
+
+    def _attend(self, text: str) -> bool:
+        """Have the skill that a message asks for do its part."""
+        called = None if self.state.ended else message_router.recognised(self._skills(), text)
+        if called is None:
+            return False
+        self._hear_along(called.heard)
+        self._call_for(called.use, text, called.heard)
+        return True
+
+    def _hear_along(self, heard: Heard) -> None:
+        """Keep what a request says along; what it wants to be asked anew is forgotten."""
+        for name, said in heard.items():
+            if name in self.definition.slots:
+                outcome = accept(self._slot(name), said, self._now, self.definition.language)
+                if isinstance(outcome, Understood):
+                    self._know({name: outcome.value})
+                elif said is None:
+                    self._forget([name])
+
+    def _call_for(self, use: Use, text: str = "", heard: Heard = _NOTHING_HEARD) -> None:
+        self._wanted_human = use.use == HANDOVER
+        if self.state.asking is not None and not self.state.lacks(self.state.asking):
+            self._set(asking=None)
+        if not use.to:
+            if not self._work(use.use, text, heard):
+                self._come_back()
+        elif use.to == self.state.state and self.state.asking is not None:
+            self._put_question()
+        else:
+            self.go_to(use.to)
+
+    def _work(self, name: str, text: str = "", heard: Heard = _NOTHING_HEARD) -> bool:
+        """Have a skill do its work; tell whether its outcome has to be waited for."""
+        skill = SKILLS.get(name)
+        if skill is None or skill.does is None:
+            return False
+        known = {**self.definition.context, **self.state.context, **self.state.known}
+        match skill.does(Situation(known, text, heard, self.state.listed)):
+            case Tell(word):
+                self._say(self.definition.skill_word(name, word))
+                self._spend(name)
+            case AskFor(slots, word):
+                self._say(self.definition.skill_word(name, word))
+                self._ask_anew(slots)
+            case Do(request):
+                errand = Errand(skill=name, request=request)
+                self._set(errand=errand)
+                self.effects.append(RunErrand(errand=errand))
+                return True
+            case never:
+                assert_never(never)
+        return False
+
+    def _come_back(self, ran: str = "") -> None:
+        """Go on where a skill has come in between.
+
+        Args:
+            ran: The skill whose outcome has been waited for.
+        """
+        is_open = self.state.asking is not None or self.state.confirming is not None
+        if is_open and not self.state.again:
+            self._put_question()
+        else:
+            self._go_on(ran=not is_open and not self.state.again and self._spec().run == ran)
+
+    def _fill(self, name: str, values: Mapping[str, JsonValue]) -> None:
+        skill = SKILLS.get(name)
+        for slot in skill.gives if skill else ():
+            if slot in self.definition.slots:
+                outcome = accept(self._slot(slot), values.get(slot), self._now, self.definition.language)
+                if isinstance(outcome, Understood):
+                    self._know({slot: outcome.value})
+
+    def _spend(self, name: str) -> None:
+        skill = SKILLS.get(name)
+        if skill and skill.spends:
+            self._forget(skill.spends)
+
+    def _forget(self, slots: Collection[str]) -> None:
+        """Let values no longer count, so that they are asked anew when their turn comes."""
+        values = tuple(slot for slot in slots if slot in self.state.known)
+        self._set(
+            stale=(*self.state.stale, *values),
+            skipped=tuple(slot for slot in self.state.skipped if slot not in slots),
+        )
+
+    def _ask_anew(self, slots: Collection[str]) -> None:
+        """Have slots asked next, whatever is known; that counts until then."""
+        declared = [slot for slot in slots if slot in self.definition.slots]
+        self._set(
+            again=tuple(dict.fromkeys((*self.state.again, *declared))),
+            skipped=tuple(slot for slot in self.state.skipped if slot not in declared),
+        )
+
+    def _take_choice(self, ask: Ask, text: str) -> None:
+        """Have the skill that a provider has chosen do its part; without one go on as if none had been asked."""
+        use = message_router.chosen(self._choosable(), text)
+        if use is not None:
+            self._call_for(use)
+            self._leave_nobody_without_an_answer()
+        elif self.state.asking is None:
+            self._reply_or_close()
+        elif ask.reason is None:
+            self._ask_to_reply()
+        else:
+            self._miss(self.state.asking, ask.reason)
+
+    def _choosable(self) -> dict[str, Use]:
+        return {} if self.state.ended else message_router.choosable(self.definition, self.state.state)
+
+    def _skills(self) -> dict[str, Use]:
+        return self.definition.skills_in(self.state.state)
 
     def _correct(self, correction: Correction) -> None:
         """Take another value. What depends on it is asked anew, and where it leads elsewhere the way is changed."""
@@ -309,8 +455,9 @@ class Dialogue:
         return None
 
     def _skip(self, asking: str) -> None:
-        kept = {name: value for name, value in self.state.slots.items() if name != asking}
-        self._set(skipped=(*self.state.skipped, asking), slots=kept)
+        if asking not in self.state.known:
+            kept = {name: value for name, value in self.state.slots.items() if name != asking}
+            self._set(skipped=(*self.state.skipped, asking), slots=kept)
         self._settle({asking})
         self._say(self.definition.prompts.skipped)
         self._go_on(after_answer=True)
@@ -321,6 +468,10 @@ class Dialogue:
             today = self._now.astimezone(UTC).date().isoformat()
             self._ask_provider(prompts.ask_to_understand(self.definition, self.state, asking, today))
         else:
+            self._choose_or_miss(asking, reason)
+
+    def _choose_or_miss(self, asking: str, reason: Reason) -> None:
+        if reason not in _WORTH_A_CLOSER_LOOK or not self._ask_to_choose(reason):
             self._miss(asking, reason)
 
     def _miss(self, asking: str, reason: Reason) -> None:
@@ -346,10 +497,13 @@ class Dialogue:
 
     # The way through the states
 
-    def _go_on(self, *, after_answer: bool = False) -> None:
-        """Ask what the state still has to ask, or take its steps until something waits for the person.
+    def _go_on(self, *, after_answer: bool = False, ran: bool = False) -> None:
+        """Ask what the state still has to ask, have its work done, and take its steps until something waits.
 
         A chain of states that waits for nobody is at most as long as there are states; a longer one would never end.
+
+        Args:
+            ran: Whether the work of the state has just been done.
         """
         self._set(asking=None, misses=0, together=False)
         if after_answer and self._spec().one_at_a_time and (step := self._step()):
@@ -357,7 +511,11 @@ class Dialogue:
         for _ in range(len(self.definition.states) + 1):
             if self.state.ended or self._spec().hand_over:
                 return
-            slot = next(iter(self.state.again), None) or self._first_lacking(self._spec())
+            if self._spec().run and not ran and self._next_to_ask(ran=False) is None:
+                if self._work(self._spec().run):
+                    return
+                ran = True
+            slot = self._next_to_ask(ran=ran)
             if slot is not None:
                 self._set(asking=slot, together=bool(self._spec().ask_together) and self._has_just_entered())
                 self._put_question()
@@ -366,11 +524,16 @@ class Dialogue:
             if step is None:
                 return
             self._enter(step.to)
+            ran = False
         self._fail()
+
+    def _next_to_ask(self, *, ran: bool) -> str | None:
+        """Name the slot to ask for; where the work has been done, only what that has made necessary."""
+        return next(iter(self.state.again), None) or (None if ran else self._first_lacking(self._spec()))
 
     def _enter(self, state: str) -> None:
         self.passages.append((self.state.state, state))
-        self._set(state=state, asking=None, misses=0, pending=None, together=False, confirming=None)
+        self._set(state=state, asking=None, misses=0, pending=None, errand=None, together=False, confirming=None)
         spec = self._spec()
         for slot, expression in spec.sets.items():
             self._work_out(slot, expression)
@@ -430,7 +593,7 @@ class Dialogue:
         self._say(self.definition.prompts.apology)
 
     def _end(self, reason: str) -> None:
-        self._set(ended=True, asking=None, pending=None)
+        self._set(ended=True, asking=None, pending=None, errand=None)
         self.effects.append(EndSession(reason=reason))
 
     def _score(self) -> None:
@@ -443,12 +606,27 @@ class Dialogue:
         if text := prompts.say(self.definition, self.state, template, extra):
             self.effects.append(Say(text=text))
 
+    def _leave_nobody_without_an_answer(self) -> None:
+        if not self.effects:
+            self._say(self.definition.prompts.closing)
+
     def _put_question(self) -> None:
         if question := prompts.question(self.definition, self.state):
             self.effects.append(Say(text=question))
 
     def _can_reply(self) -> bool:
         return bool(self._spec().reply or self.definition.digression)
+
+    def _ask_to_choose(self, reason: Reason | None = None) -> bool:
+        """Have a provider choose the skill that is meant, where there is a choice.
+
+        Args:
+            reason: Why the message is no answer to the open question; None where it is a question itself.
+        """
+        if not self._choosable():
+            return False
+        self._ask_provider(prompts.ask_to_choose(self.definition, self.state, reason))
+        return True
 
     def _ask_to_reply(self) -> None:
         self._ask_provider(prompts.ask_to_reply(self.definition, self.state))
@@ -473,7 +651,7 @@ class Dialogue:
         self._settle(values.keys())
 
     def _settle(self, slots: Collection[str]) -> None:
-        if self.state.stale:
+        if self.state.stale or self.state.again:
             stale, again = self.state.stale, self.state.again
             self._set(
                 stale=tuple(slot for slot in stale if slot not in slots),

@@ -6,7 +6,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from tertulia.domain.conversation import HandOverCause
+from tertulia.domain.errands import Errand, Outcome
 from tertulia.domain.errors import FailureClass
+from tertulia.domain.slots import Reason
 
 
 class Value(BaseModel):
@@ -18,6 +20,7 @@ class Purpose(StrEnum):
 
     UNDERSTAND = "understand"  # turn what the person wrote into a slot's value (JSON, not shown)
     REPLY = "reply"  # write what the person reads (streamed)
+    CHOOSE = "choose"  # choose the skill that the person means (JSON, not shown)
 
 
 class Ask(Value):
@@ -27,12 +30,15 @@ class Ask(Value):
         state: The definition's state in which it is asked.
         slot: The slot to understand; None for a free reply.
         variables: Values for the placeholders of the prompt.
+        reason: Where a skill is to be chosen: why the message is no answer to the open question; None where it is a
+            question itself, or none is open.
     """
 
     purpose: Purpose
     state: str
     slot: str | None = None
     variables: dict[str, str] = {}
+    reason: Reason | None = None
 
 
 # --- events -------------------------------------------------------------------------------------------------------
@@ -70,6 +76,19 @@ class ProvidersFailed(Value):
     failures: tuple[FailureClass, ...] = ()
 
 
+class ErrandDone(Value):
+    kind: Literal["errand_done"] = "errand_done"
+    errand: Errand
+    outcome: Outcome
+
+
+class ErrandFailed(Value):
+    """What a skill wanted could not be done."""
+
+    kind: Literal["errand_failed"] = "errand_failed"
+    errand: Errand
+
+
 class ReminderDue(Value):
     kind: Literal["reminder_due"] = "reminder_due"
 
@@ -100,6 +119,8 @@ Event = Annotated[
     | PersonSaid
     | ProviderAnswered
     | ProvidersFailed
+    | ErrandDone
+    | ErrandFailed
     | ReminderDue
     | SessionExpired
     | TransitionRequested
@@ -123,6 +144,13 @@ class AskProvider(Value):
 
     kind: Literal["ask_provider"] = "ask_provider"
     ask: Ask
+
+
+class RunErrand(Value):
+    """Do what a skill wants, then come back with ErrandDone or ErrandFailed. At most one, and the last effect."""
+
+    kind: Literal["run_errand"] = "run_errand"
+    errand: Errand
 
 
 class RejectTransition(Value):
@@ -149,6 +177,6 @@ class EndSession(Value):
 
 
 Effect = Annotated[
-    Say | AskProvider | RejectTransition | HandOver | EndSession,
+    Say | AskProvider | RunErrand | RejectTransition | HandOver | EndSession,
     Field(discriminator="kind"),
 ]

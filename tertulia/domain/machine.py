@@ -9,6 +9,8 @@ from tertulia.domain.definition import Definition
 from tertulia.domain.dialogue import Dialogue
 from tertulia.domain.events import (
     Effect,
+    ErrandDone,
+    ErrandFailed,
     Event,
     PersonSaid,
     ProviderAnswered,
@@ -56,7 +58,7 @@ def advance(definition: Definition, state: MachineState, event: Event, now: date
 
     Returns:
         The next state and the effects. Never raises: an event that does not fit changes nothing, or is answered by
-        RejectTransition. At most one effect is an AskProvider, and then it is the last.
+        RejectTransition. At most one effect is an AskProvider or a RunErrand, and then it is the last.
     """
     dialogue = Dialogue(definition, state, now)
     if rejected := _happen(definition, state, event, dialogue):
@@ -83,7 +85,11 @@ def _happen(definition: Definition, state: MachineState, event: Event, dialogue:
             dialogue.take(event.ask, event.text)
         case ProvidersFailed() if event.ask == state.pending:
             dialogue.do_without(event.ask)
-        case ProviderAnswered() | ProvidersFailed():
+        case ErrandDone() if event.errand == state.errand:
+            dialogue.learn(event.errand, event.outcome)
+        case ErrandFailed() if event.errand == state.errand:
+            dialogue.leave_undone(event.errand)
+        case ProviderAnswered() | ProvidersFailed() | ErrandDone() | ErrandFailed():
             pass  # An answer that nobody waits for any more.
         case ReminderDue() if next_action(definition, state).kind != "none":
             dialogue.remind()
@@ -154,7 +160,7 @@ def next_action(definition: Definition, state: MachineState) -> NextAction:
         return NextAction(kind="answer", type="boolean")
     if state.asking is None:
         spec = definition.states[state.state]
-        return NextAction(kind="talk" if spec.reply or spec.hand_over else "none")
+        return NextAction(kind="talk" if spec.reply or spec.hand_over or spec.skills else "none")
     if state.together:
         return NextAction(kind="answer", slot=state.asking, type="text")
     slot = definition.slots[state.asking]

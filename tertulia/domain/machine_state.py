@@ -3,6 +3,7 @@
 from pydantic import JsonValue
 
 from tertulia.domain.compact import Compact
+from tertulia.domain.errands import Errand, Item
 from tertulia.domain.events import Ask
 
 
@@ -16,11 +17,13 @@ class MachineState(Compact):
         asking: The slot whose question is open.
         misses: Answers to the open question that were not understood, in a row.
         pending: What a provider has been asked, as long as its answer is awaited.
+        errand: What a skill has had to be done, as long as its outcome is awaited.
+        listed: What was listed last, so that a number can name it.
         came_from: In `error`, and only there: the state to return to.
         context: What the session was opened with, as far as the definition declares it.
         ended: Nothing more is expected.
         stale: Slots whose values no longer count, because something else has been corrected; they are asked anew.
-        again: Those of them that are asked next, whatever the state.
+        again: Slots that are asked next, whatever the state.
         together: The open question is for all the slots of the state at once.
         confirming: The interruption about which the person has been asked whether it is meant.
         language: In which the person is spoken to; empty: the definition's own.
@@ -33,6 +36,8 @@ class MachineState(Compact):
     asking: str | None = None
     misses: int = 0
     pending: Ask | None = None
+    errand: Errand | None = None
+    listed: tuple[Item, ...] = ()
     came_from: str | None = None
     context: dict[str, str] = {}
     ended: bool = False
@@ -45,7 +50,8 @@ class MachineState(Compact):
 
     def lacks(self, slot: str) -> bool:
         """Tell whether a slot is still to be asked for."""
-        return (slot not in self.slots or slot in self.stale) and slot not in self.skipped
+        is_open = slot not in self.slots or slot in self.stale or slot in self.again
+        return is_open and slot not in self.skipped
 
     @property
     def known(self) -> dict[str, JsonValue]:

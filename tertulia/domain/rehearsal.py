@@ -4,7 +4,7 @@ A rehearsal needs no server and no clock: providers answer what the script says,
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
@@ -13,10 +13,13 @@ from pydantic import AwareDatetime, BeforeValidator, Field, JsonValue, model_val
 from tertulia.domain import machine
 from tertulia.domain.compact import Compact
 from tertulia.domain.definition import Definition
+from tertulia.domain.errands import Outcome as Found
 from tertulia.domain.events import (
     AskProvider,
     Effect,
     EndSession,
+    ErrandDone,
+    ErrandFailed,
     Event,
     HandOver,
     PersonSaid,
@@ -24,6 +27,7 @@ from tertulia.domain.events import (
     ProvidersFailed,
     RejectTransition,
     ReminderDue,
+    RunErrand,
     Say,
     SessionExpired,
     SessionStarted,
@@ -36,8 +40,8 @@ _DAY = datetime(2026, 3, 10, 9, 30, tzinfo=UTC)
 _PATTERN = re.compile(r"/(.*)/", re.DOTALL)
 # Where an interruption comes from.
 ANYWHERE = "*"
-# A provider that is asked again and again is a fault; a turn of the engine gives up as early.
-_ASKS = 4
+# What is asked for again and again is a fault; a turn of the engine gives up as early.
+_ASKS = 5
 
 
 def _listed(given: Any) -> Any:
@@ -55,6 +59,7 @@ class Step(Compact):
         waits: What a long silence leads to: `reminder` or `expiry`.
         moved_to: The state to which an operator moves the session.
         provider: What providers answer when they are asked in this step, in turn; empty: none can answer.
+        data: What comes of the errands that skills have in this step, in turn; empty: none can be done.
         reply: What is said to the person, piece by piece and complete; `/…/` is a regular expression found in a piece.
         asks: The slot whose question is then open.
         state: The state that the conversation is then in.
@@ -68,6 +73,7 @@ class Step(Compact):
     waits: Literal["reminder", "expiry"] | None = None
     moved_to: str | None = None
     provider: Texts | None = None
+    data: tuple[Found, ...] | None = None
     reply: Texts | None = None
     asks: str | None = None
     state: str | None = None
@@ -163,11 +169,11 @@ class Outcome(NamedTuple):
 def rehearse(definition: Definition, script: Script) -> Rehearsed:
     """Play a conversation; it goes on after a miss, so that all of them are told at once."""
     stage = _Stage(definition, script.at)
-    stage.happens(SessionStarted(context=script.context, channel=script.channel), ())
+    stage.happens(SessionStarted(context=script.context, channel=script.channel), _NOTHING)
     misses: list[Miss] = []
     for number, step in enumerate(script.steps):
         if step.event is not None:
-            stage.happens(step.event, step.provider)
+            stage.happens(step.event, step)
         misses += stage.compare(number, step)
     return Rehearsed(tuple(misses), frozenset(stage.states), frozenset(stage.ways))
 
@@ -200,6 +206,9 @@ def _pattern(expected: str) -> str:
     return re.escape(expected.strip())
 
 
+_NOTHING = Step(provider=(), data=())
+
+
 class _Stage:
     """A conversation being held."""
 
@@ -211,38 +220,40 @@ class _Stage:
         self._at = at
         self._state: MachineState = machine.initial(definition)
         self._effects: list[Effect] = []
-        self._unanswered = False
+        self._unforeseen: list[str] = []
 
-    def happens(self, event: Event, provider: tuple[str, ...] | None) -> None:
-        """Let something happen, with what providers answer when they are asked; None where they must not be."""
-        answers = iter(provider or ())
-        self._effects, self._unanswered = [], False
+    def happens(self, event: Event, step: Step) -> None:
+        """Let something happen, with what the step says of providers and of data."""
+        answers, data = iter(step.provider or ()), iter(step.data or ())
+        self._effects, self._unforeseen = [], []
         following: Event | None = event
         for _ in range(_ASKS):
             if following is None:
                 return
-            following = self._advance(following, answers)
-            self._unanswered |= following is not None and provider is None
+            following = _following(self._advance(following), answers, data)
+            if isinstance(following, ProviderAnswered | ProvidersFailed) and step.provider is None:
+                self._unforeseen.append("provider")
+            if isinstance(following, ErrandDone | ErrandFailed) and step.data is None:
+                self._unforeseen.append("data")
 
-    def _advance(self, event: Event, answers: Iterator[str]) -> Event | None:
+    def _advance(self, event: Event) -> Sequence[Effect]:
         passed = machine.passages(self._definition, self._state, event, self._at)
         self._state, effects = machine.advance(self._definition, self._state, event, self._at)
         self.ways |= {way if (way := Way(*passage)) in self._ways else Way(ANYWHERE, way.target) for passage in passed}
         self.states |= {target for _, target in passed} | {self._state.state}
         self._effects += effects
-        asked = next((effect.ask for effect in effects if isinstance(effect, AskProvider)), None)
-        if asked is None:
-            return None
-        answer = next(answers, None)
-        return ProvidersFailed(ask=asked) if answer is None else ProviderAnswered(ask=asked, text=answer)
+        return effects
 
     def compare(self, number: int, step: Step) -> Iterator[Miss]:
         said = (effect.text.strip() for effect in self._effects if isinstance(effect, Say))
         yield from seen(
             step, number, Outcome("\n\n".join(said), self._state.state, self._state.asking, self._state.known)
         )
-        if self._unanswered:
+        if "provider" in self._unforeseen:
             yield Miss(number, "provider", "a provider is asked; write what it answers under `provider`, or []")
+        if "data" in self._unforeseen:
+            asked = [each.errand.request.kind for each in self._effects if isinstance(each, RunErrand)]
+            yield Miss(number, "data", f"data is needed ({', '.join(asked)}); write what there is under `data`, or []")
         for expectation, expected, found in (
             ("ends", step.ends, [effect.reason for effect in self._effects if isinstance(effect, EndSession)]),
             ("hands_over", step.hands_over, [each.reason for each in self._effects if isinstance(each, HandOver)]),
@@ -250,3 +261,16 @@ class _Stage:
         ):
             if found != ([] if expected is None else [expected]):
                 yield Miss(number, expectation, f"is {found[0] if found else None!r}, not {expected!r}")
+
+
+def _following(effects: Sequence[Effect], answers: Iterator[str], data: Iterator[Found]) -> Event | None:
+    """Make the event with which the last effect comes back."""
+    match effects[-1:]:
+        case (AskProvider(ask=ask),):
+            answer = next(answers, None)
+            return ProvidersFailed(ask=ask) if answer is None else ProviderAnswered(ask=ask, text=answer)
+        case (RunErrand(errand=errand),):
+            found = next(data, None)
+            return ErrandFailed(errand=errand) if found is None else ErrandDone(errand=errand, outcome=found)
+        case _:
+            return None

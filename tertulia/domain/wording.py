@@ -63,6 +63,7 @@ class Wording(Compact):
         prompts: By the prompt's name.
         interruptions: By the interruption's name.
         digressions: Other answers, by the digression's name.
+        skill_words: Other words of skills, by the skill's name and the word's.
     """
 
     states: dict[str, StateWording] = {}
@@ -70,6 +71,7 @@ class Wording(Compact):
     prompts: dict[str, str | tuple[str, ...]] = {}
     interruptions: dict[str, InterruptionWording] = {}
     digressions: dict[str, str] = {}
+    skill_words: dict[str, dict[str, str]] = {}
 
 
 _Worded = TypeVar("_Worded", bound=Compact)

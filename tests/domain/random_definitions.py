@@ -5,6 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tertulia.domain.definition import CheckedDefinition, Definition
+from tertulia.domain.skills import SKILLS
 
 # What each slot is, and a condition and a value that mention it.
 _SLOTS: dict[str, tuple[dict[str, Any], str, str]] = {
@@ -17,6 +18,8 @@ _SLOTS: dict[str, tuple[dict[str, Any], str, str]] = {
     "mail": ({"type": "email", "ask": "Mail?"}, 'mail.endsWith(".org")', '"a@example.org"'),
     "name": ({"type": "name", "ask": "Name?"}, 'name != "Bob"', '"Ana"'),
     "note": ({"type": "text", "ask": "Note?", "required": False}, "size(note) > 3", '"written"'),
+    "resume": ({"type": "document", "ask": "Résumé?", "required": False}, 'resume != ""', '"a long text about it all"'),
+    "job": ({"type": "text", "ask": "Which job?"}, 'job != "none"', '"the first"'),
     "place": ({"type": "location", "ask": "Place?"}, 'place == "Madrid"', '"Madrid"'),
 }
 _WORDS = st.sampled_from(["", "Hello.", "So it is, {name|friend}.", "{age}"])
@@ -62,15 +65,32 @@ def definitions(draw: st.DrawFn) -> Definition:
                     optional={
                         "cancel": st.fixed_dictionaries({"confirm": _CONFIRM}, optional={"to": a_state}),
                         "start_over": st.fixed_dictionaries({"confirm": _CONFIRM}, optional={"to": a_state}),
-                        "human": st.fixed_dictionaries({"confirm": _CONFIRM, "to": a_state}),
                     },
                 )
             ),
+            "skills": draw(_uses(described, slots)),
             "digressions": draw(st.sampled_from([{}, {"hours": {"about": ["opening hours"], "say": "All day."}}])),
             "wordings": draw(st.sampled_from([{}, {"web": {"states": {"end": {"say": "Done."}}}}])),
             "context": {"name": "friend", "age": "young"} if not {"name", "age"} & set(slots) else _missing(slots),
         }
     )
+
+
+def _usable(slots: list[str]) -> list[str]:
+    return [name for name, skill in SKILLS.items() if set(skill.needs) <= set(slots)]
+
+
+@st.composite
+def _uses(draw: st.DrawFn, states: dict[str, Any], slots: list[str]) -> list[dict[str, Any]]:
+    """Put some skills on offer, each with a state where it needs one."""
+    uses = []
+    for name in draw(st.lists(st.sampled_from(_usable(slots)), max_size=5, unique=True)):
+        fitting = [state for state in states if name != "handover" or states[state]["hand_over"]]
+        wants_state = SKILLS[name].is_led or draw(st.booleans())
+        if fitting or not wants_state:
+            to = {"to": draw(st.sampled_from(fitting))} if wants_state else {}
+            uses.append({"use": name, "also": ["hello skill"], "use_provider": draw(st.booleans())} | to)
+    return uses
 
 
 def _missing(slots: list[str]) -> dict[str, str]:
@@ -91,6 +111,8 @@ def _state(draw: st.DrawFn, name: str, following: str, states: list[str], slots:
         "one_at_a_time": draw(st.booleans()),
         "reply": draw(st.sampled_from(["", "Answer."])),
         "hand_over": draw(st.sampled_from(["", "", "", "it is time"])),
+        "run": draw(st.sampled_from(["", "", *(each for each in _usable(slots) if SKILLS[each].does)])),
+        "skills": draw(st.sampled_from([[], ["small_talk"]])),
         "sets": {slot: _value(slot, slots) for slot in worked_out},
         "next": [*draw(st.lists(guarded, max_size=2)), following],
     }

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from tertulia.domain.skills import SKILLS
 from tests.domain.conversations import define
 
 NAME = {"type": "name", "ask": "Who?"}
@@ -109,10 +110,62 @@ def asking(*steps: Any, **slots: Any) -> dict[str, Any]:
             "interruptions.cancel.to",
             "there is no state 'nowhere'; there are asking, done",
         ),
+        ({"skills": ["cooking"]}, "skills.0.use", f"there is no skill 'cooking'; there are {', '.join(SKILLS)}"),
+        ({"skills": ["handover"]}, "skills.0", "'handover' needs a state; say which one under `to`"),
         (
-            {"interruptions": {"human": {}}},
-            "interruptions.human",
-            "say where to go `to`: a state that has `hand_over`",
+            {"skills": [{"use": "handover", "to": "done"}]},
+            "skills.0.to",
+            "'done' has no `hand_over`; name a state that has",
+        ),
+        (
+            {"skills": [{"use": "small_talk", "to": "nowhere"}]},
+            "skills.0.to",
+            "there is no state 'nowhere'; there are asking, done",
+        ),
+        (
+            {"skills": ["small_talk", "small_talk"]},
+            "skills.1",
+            "'small_talk' is on offer here already; remove one of the two",
+        ),
+        (
+            {"states": {"asking": {"ask": ["name"], "skills": ["resume_intake"], "next": "done"}, "done": BYE}},
+            "states.asking.skills.0",
+            "'resume_intake' needs the slot 'resume'; define it under `slots`, and ask for it",
+        ),
+        (
+            {"states": {"asking": {"ask": ["name"], "run": "resume_intake", "next": "done"}, "done": BYE}},
+            "states.asking.run",
+            "'resume_intake' needs the slot 'resume'; define it under `slots`, and ask for it",
+        ),
+        (
+            {"states": {"asking": {"ask": ["name"], "run": "cooking", "next": "done"}, "done": BYE}},
+            "states.asking.run",
+            f"there is no skill 'cooking'; there are {', '.join(SKILLS)}",
+        ),
+        (
+            {"states": {"asking": {"ask": ["name"], "next": "done"}, "done": BYE | {"run": "small_talk"}}},
+            "states.done.run",
+            "say where to go on when the work is done: end `next` with a step that has no condition",
+        ),
+        (
+            {"states": {"asking": {"ask": ["name"], "run": "onboarding", "next": "done"}, "done": BYE}},
+            "states.asking.run",
+            "'onboarding' only leads to a state, and has no work of its own to do",
+        ),
+        (
+            {"skill_words": {"small_talk": {"joke": "Ha."}}},
+            "skill_words.small_talk",
+            "the skill 'small_talk' is not used; those used are none",
+        ),
+        (
+            {"skills": ["small_talk"], "skill_words": {"small_talk": {"weather": "Fine."}}},
+            "skill_words.small_talk.weather",
+            "'small_talk' has no words 'weather'; it has wellbeing, identity, pleasure, joke",
+        ),
+        (
+            {"skills": ["small_talk"], "skill_words": {"small_talk": {"joke": "Ha, {nobody}."}}},
+            "skill_words.small_talk.joke",
+            "nothing is called {nobody}; there are name",
         ),
         (
             {"slots": {"name": NAME | {"give_up_to": "nowhere"}}},

@@ -323,7 +323,8 @@ DESK_STATES = {
 }
 DESK = {
     "states": DESK_STATES,
-    "interruptions": {"human": {"to": "person"}, "cancel": {"say": "All right."}},
+    "interruptions": {"cancel": {"say": "All right."}},
+    "skills": [{"use": "handover", "to": "person"}],
 }
 
 
@@ -421,7 +422,7 @@ def test_a_state_in_which_a_human_answers_is_left_by_its_own_step_or_by_the_one_
     state, effects = machine.advance(definition, person, Resumed(state="done"), NOW)
     assert (state.state, effects) == ("done", (Say(text="Goodbye."),))
     by_itself = define(
-        interruptions=DESK["interruptions"], states=DESK_STATES | {"person": {"hand_over": "asked for", "next": "done"}}
+        skills=DESK["skills"], states=DESK_STATES | {"person": {"hand_over": "asked for", "next": "done"}}
     )
     person = Conversation(by_itself).hears("I want to talk to a human").state
     assert machine.advance(by_itself, person, Resumed(), NOW).state.state == "done"

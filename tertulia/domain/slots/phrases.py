@@ -59,15 +59,7 @@ _START_OVER = re.compile(
     r"(?:(?:start|begin) (?:(?:all )?over|again|anew|afresh|from scratch|from the (?:start|beginning))|restart|reset)"
     r"(?: (?:it|this|everything|the (?:conversation|chat|application|request)))?(?: please)?"
 )
-_PERSON = (
-    r"(?:a |an |the |some |any )?(?:real |live |human )?(?:human(?: being)?|person|agent|operator|someone|somebody)"
-)
-_HUMAN = re.compile(
-    r"(?:please )?(?:(?:i (?:want|would like|need) to|i'd like to|let me|can i|could i|may i) )?"
-    r"(?:(?:speak|talk|chat) (?:to|with) |connect me (?:to|with) |transfer me to |get me |i (?:want|need) )?"
-    rf"{_PERSON}(?: (?:real|human|in person))?(?: please)?"
-)
-_INTERRUPTIONS = {"cancel": _CANCEL, "start_over": _START_OVER, "human": _HUMAN}
+_INTERRUPTIONS = {"cancel": _CANCEL, "start_over": _START_OVER}
 _SUBJECT = r"(?:you|we|they|i|it|he|she|this|that|there|the|your|anyone|people)"
 _INTERROGATIVE = re.compile(
     r"(?:(?:and|but|so|ok|okay|well|hi|hello|hey|sorry|thanks|also|wait|by the way|btw|quick question)[,:!. -]+)*"
@@ -132,10 +124,10 @@ def is_help(text: str) -> bool:
 
 
 def asks_for(interruption: str, text: str, also: Sequence[str] = ()) -> bool:
-    """Tell whether somebody asks to cancel, to start over, or for a human.
+    """Tell whether somebody asks to cancel, or to start over.
 
     Args:
-        interruption: `cancel`, `start_over` or `human`.
+        interruption: `cancel` or `start_over`.
         also: What else people say for it.
     """
     asked = text.rstrip("?! .")
