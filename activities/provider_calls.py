@@ -13,7 +13,7 @@ from activities.errors import to_application_error
 from tertulia.domain import prompts
 from tertulia.domain.attempts import Made
 from tertulia.domain.completions import Completion, CompletionRequest, Usage
-from tertulia.domain.conversation import Payload
+from tertulia.domain.conversation import Payload, Role
 from tertulia.domain.costs import Cost
 from tertulia.domain.errors import FailureClass, NotAdmitted, ProviderFailure, Unavailable
 from tertulia.domain.events import Ask, Purpose
@@ -39,6 +39,7 @@ class ProviderCall(Payload):
         ask_number: Which question of the turn, from 1.
         position: Which call of the turn, from 0.
         is_retry: Whether an attempt has failed in this turn before.
+        answers: The turn whose messages are answered anew; None where it is this one.
     """
 
     session_id: SessionId
@@ -50,6 +51,7 @@ class ProviderCall(Payload):
     provider: ProviderName
     ask: Ask
     definition_hash: DefinitionHash
+    answers: int | None = None
 
 
 class ProviderAnswer(Payload):
@@ -128,8 +130,13 @@ class ProviderCalls:
 
     async def _request(self, call: ProviderCall) -> CompletionRequest:
         definition = await self._definitions.pinned(call.definition_hash)
-        window = await self._transcripts.window(call.session_id, up_to_turn=call.turn, limit=definition.window)
-        return prompts.completion_request(definition, call.ask, window)
+        answered = call.turn if call.answers is None else call.answers
+        window = await self._transcripts.window(
+            call.session_id, up_to_turn=answered, limit=definition.window, withdrawn=False
+        )
+        # What that turn was answered with before is not part of the question.
+        asked = [message for message in window if message.turn < answered or message.role is Role.USER]
+        return prompts.completion_request(definition, call.ask, asked)
 
     @asynccontextmanager
     async def _show(self, call: ProviderCall, attempt: int) -> AsyncIterator[Callable[[str], None]]:

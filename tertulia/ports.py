@@ -178,8 +178,10 @@ class Transcripts(Protocol):
         """Return messages with `seq > after`, oldest first."""
         ...
 
-    async def window(self, session_id: SessionId, *, up_to_turn: int, limit: int) -> Sequence[Message]:
-        """Return the last `limit` messages up to and with a turn, oldest first."""
+    async def window(
+        self, session_id: SessionId, *, up_to_turn: int, limit: int, withdrawn: bool = True
+    ) -> Sequence[Message]:
+        """Return the last `limit` messages up to and with a turn, oldest first; without withdrawn ones on request."""
         ...
 
     async def turn(self, session_id: SessionId, turn: int) -> TurnRecord | None: ...

@@ -75,8 +75,11 @@ class InMemoryTranscripts:
     async def messages(self, session_id: SessionId, *, after: int = 0, limit: int = 100) -> Sequence[Message]:
         return [message for message in self._messages[session_id] if message.seq > after][:limit]
 
-    async def window(self, session_id: SessionId, *, up_to_turn: int, limit: int) -> Sequence[Message]:
-        return [message for message in self._messages[session_id] if message.turn <= up_to_turn][-limit:]
+    async def window(
+        self, session_id: SessionId, *, up_to_turn: int, limit: int, withdrawn: bool = True
+    ) -> Sequence[Message]:
+        found = [message for message in self._messages[session_id] if message.turn <= up_to_turn]
+        return [message for message in found if withdrawn or message.withdrawn_in is None][-limit:]
 
     async def turn(self, session_id: SessionId, turn: int) -> TurnRecord | None:
         return self._turns[session_id].get(turn)

@@ -10,6 +10,7 @@ from tertulia.domain.errors import InvalidInput
 from tertulia.domain.ids import MAX_TURNS_PER_RUN, TURNS_PER_RUN
 from tertulia.domain.machine import MachineState
 from tertulia.domain.turns import Warm
+from workflows.earlier import Earlier, FreeReply
 from workflows.inbox import Arrival, Ledger
 
 
@@ -23,6 +24,8 @@ class Carried(Payload):
         reminded: Whether the reminder has been said since the person was last heard.
         hand_over: What a human has to know, as long as one has the session.
         orders_done: The outcomes of the last orders, oldest first.
+        earlier: The states before the last turns of the person, oldest first.
+        free_reply: The last reply, if a provider wrote it freely.
     """
 
     definition: Definition
@@ -40,6 +43,8 @@ class Carried(Payload):
     warm: Warm | None = None
     hand_over: HandOverContext | None = None
     orders_done: tuple[Reply, ...] = ()
+    earlier: tuple[Earlier, ...] = ()
+    free_reply: FreeReply | None = None
 
 
 class SessionInput(OpenSession):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
@@ -10,6 +11,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.turns import TurnActivities
     from tertulia.domain import interventions, machine
     from tertulia.domain.conversation import (
+        EditSlot,
         HandOverCause,
         HandOverContext,
         HandOverToHuman,
@@ -19,10 +21,12 @@ with workflow.unsafe.imports_passed_through():
         OperatorMessage,
         Order,
         Owner,
+        Regenerate,
         SessionStatus,
         TakeBack,
         TransitionTo,
         TurnStatus,
+        Undo,
     )
     from tertulia.domain.definition import Definition
     from tertulia.domain.errors import TransitionRefused
@@ -35,15 +39,28 @@ with workflow.unsafe.imports_passed_through():
         PersonSaid,
         ProviderAnswered,
         ProvidersFailed,
+        Purpose,
         RejectTransition,
+        ReplyWanted,
         Resumed,
         Say,
+        SlotEdited,
         TransitionRequested,
     )
     from tertulia.domain.ids import MessageId, SessionId
     from tertulia.domain.machine import MachineState
-    from tertulia.domain.turns import BeginTurn, EndTurn, Ranking, SessionProjection, TurnBegun, Wanted, Warm
+    from tertulia.domain.turns import (
+        BeginTurn,
+        EndTurn,
+        Ranking,
+        SessionProjection,
+        TurnBegun,
+        Wanted,
+        Warm,
+        Withdrawal,
+    )
     from workflows import options, visibility
+    from workflows.earlier import EarlierStates, FreeReply
     from workflows.fallback import Asker, Fallback
     from workflows.inbox import Arrival
     from workflows.transcript import MESSAGES, TranscriptTail
@@ -70,6 +87,8 @@ class Conversation:
         latest: The latest time that a write was stamped with.
         warm: Who answered last; None before anybody has.
         hand_over: What a human has to know, as long as one has the session; None while the bot has it.
+        earlier: What can be undone. What a human was there for can't be.
+        free_reply: The last reply, if a provider wrote it freely.
     """
 
     def __init__(
@@ -92,6 +111,8 @@ class Conversation:
         self.machine: MachineState = machine.initial(definition)
         self.status = SessionStatus.OPEN
         self.hand_over: HandOverContext | None = None
+        self.earlier = EarlierStates()
+        self.free_reply: FreeReply | None = None
         self.transcript = TranscriptTail()
         self.turn = -1
         self.running: Turn | None = None
@@ -117,8 +138,11 @@ class Conversation:
         if self.owner is Owner.HUMAN or self._is_wanted_by_human():
             turn.stopped = TurnStatus.HANDED_OVER
             return await self._take(turn)
+        self.earlier.push(turn.number, self.machine)
         text = "\n".join(arrival.text for arrival in arrivals)
-        return await self._take(turn, PersonSaid(text=text), begun.ranking)
+        await self._take(turn, PersonSaid(text=text), begun.ranking)
+        self._remember_reply(turn, turn.number)
+        return turn
 
     async def happen(self, event: Event) -> Turn:
         """Take a turn for what nobody says: the opening, a reminder, the expiry."""
@@ -134,9 +158,16 @@ class Conversation:
         """Take the turn for what somebody in the loop asks for.
 
         Raises:
-            ActionRefused, TransitionRefused: It can't be done as the session stands; nothing has changed.
+            ActionRefused, TransitionRefused, InvalidInput, NotFound: It can't be done; nothing has changed.
         """
         interventions.check(order.action, self.owner)
+        if isinstance(order, Regenerate):
+            return await self._regenerate(order, request_id)
+        turn = await self._carry_out(order, request_id)
+        self.free_reply = None
+        return turn
+
+    async def _carry_out(self, order: Order, request_id: MessageId) -> Turn:
         match order:
             case TransitionTo():
                 event = self._possible(TransitionRequested(state=order.state, reason=order.reason))
@@ -150,6 +181,13 @@ class Conversation:
                 turn = self._intervene(order, request_id, order.reason)
                 self.hand_over, turn.owner = None, Owner.BOT
                 return await self._take(turn, event)
+            case Undo():
+                return await self._undo(order, request_id)
+            case EditSlot():
+                worded = self.definition.worded(self.machine.language, self.machine.channel)
+                interventions.check_edit(worded, order, workflow.now())
+                turn = self._intervene(order, request_id, slot=order.slot)
+                return await self._take(turn, SlotEdited(slot=order.slot, value=order.value))
             case OperatorMessage():
                 turn = self._intervene(order, request_id)
                 turn.spoken = self.transcript.spoken(turn.number, order.text)
@@ -184,10 +222,44 @@ class Conversation:
         self.running = Turn(self.turn, workflow.now(), self.machine.state, self.owner, arrivals)
         return self.running
 
-    def _intervene(self, order: Order, request_id: MessageId, reason: str = "") -> Turn:
+    async def _undo(self, order: Undo, request_id: MessageId) -> Turn:
+        earlier = self.earlier.last
+        if earlier is None:
+            raise interventions.nothing_to(order.action, self.owner)
+        self.earlier.pop()
+        turn = self._intervene(order, request_id, since=earlier.turn)
+        turn.withdraws = Withdrawal(first=earlier.turn, last=turn.number - 1)
+        self.machine = earlier.machine
+        return await self._take(turn, Resumed())
+
+    async def _regenerate(self, order: Regenerate, request_id: MessageId) -> Turn:
+        """Have the last reply written anew. Where nobody does, it stands, and so does the conversation."""
+        reply = self.free_reply
+        if reply is None:
+            raise interventions.nothing_to(order.action, self.owner)
+        turn = self._intervene(order, request_id, since=reply.turn)
+        turn.answers = reply.turn
+        before = self.machine
+        await self._run_machine(turn, ReplyWanted(ask=reply.ask), None)
+        if turn.free and not turn.stopped:
+            turn.withdraws = Withdrawal(first=reply.shown_in, last=reply.shown_in, replies_only=True)
+        else:
+            turn.stopped = turn.stopped or TurnStatus.FAILED
+            turn.said, turn.ends, self.machine = [], None, before
+        await self._finish(turn)
+        if turn.withdraws:
+            self._remember_reply(turn, reply.turn)
+        return turn
+
+    def _remember_reply(self, turn: Turn, answers: int) -> None:
+        self.free_reply = None
+        if turn.free and turn.status is TurnStatus.ANSWERED and self.owner is Owner.BOT:
+            self.free_reply = FreeReply(turn=answers, shown_in=turn.number, ask=turn.free)
+
+    def _intervene(self, order: Order, request_id: MessageId, reason: str = "", **what: Any) -> Turn:
         turn = self._next_turn()
         turn.intervention = Intervention(
-            action=order.action, request_id=request_id, operator=order.operator, reason=reason
+            action=order.action, request_id=request_id, operator=order.operator, reason=reason, **what
         )
         return turn
 
@@ -202,6 +274,9 @@ class Conversation:
     async def _take(self, turn: Turn, event: Event | None = None, ranking: Ranking | None = None) -> Turn:
         if event:
             await self._run_machine(turn, event, ranking)
+        return await self._finish(turn)
+
+    async def _finish(self, turn: Turn) -> Turn:
         await self._end(turn)
         self.running = None
         return turn
@@ -241,6 +316,7 @@ class Conversation:
                 turn=turn.number,
                 wanted=self._wanted(()),
                 started_at=turn.started_at,
+                answers=turn.answers,
             )
             turn.fallback = Fallback(asker, ranking, self._is_closing, self._show_waiting)
         try:
@@ -252,12 +328,15 @@ class Conversation:
         if answer is None:
             return ProvidersFailed(ask=ask, failures=turn.fallback.failures)
         self.warm = turn.fallback.warm
+        if ask.purpose is Purpose.REPLY and answer.text.strip():
+            turn.free = ask
         return ProviderAnswered(ask=ask, text=answer.text)
 
     def _hand_over(self, turn: Turn, reason: str, cause: HandOverCause) -> None:
         """Give the session to a human, unless one has it."""
         if self.owner is Owner.HUMAN:
             return
+        self.earlier.clear()
         known = turn.intervention or Intervention(action=HandOverToHuman.action, reason=reason)
         turn.intervention = known.model_copy(update={"cause": cause})
         self.hand_over = HandOverContext(
@@ -307,15 +386,20 @@ class Conversation:
                 started_at=turn.started_at,
                 ended_at=self._now(),
                 intervention=turn.intervention,
+                withdraws=turn.withdraws,
             ),
             **options.STORAGE,
         )
+        if turn.withdraws:
+            self.transcript.withdraw(turn.withdraws, turn.number)
         self.transcript.add(shown)
         self.status = session.status
         self.show(turn.status)
 
     def _wanted(self, messages: Sequence[Message]) -> Wanted:
-        characters = sum(len(message.text) for message in (*self.transcript.window, *messages))
+        characters = sum(
+            len(message.text) for message in (*self.transcript.window, *messages) if message.withdrawn_in is None
+        )
         choice = self.definition.providers
         return Wanted(
             input_tokens=characters // _CHARS_PER_TOKEN, warm=self.warm, prefer=choice.prefer, only=choice.only

@@ -26,7 +26,11 @@ with workflow.unsafe.imports_passed_through():
 
 @dataclass(frozen=True)
 class Asker:
-    """The turn for which providers are asked."""
+    """The turn for which providers are asked.
+
+    Attributes:
+        answers: The turn whose messages are answered anew; None where it is this one.
+    """
 
     session_id: SessionId
     tenant: str
@@ -34,6 +38,7 @@ class Asker:
     turn: int
     wanted: Wanted
     started_at: datetime
+    answers: int | None = None
 
 
 class Fallback:
@@ -159,6 +164,7 @@ class Fallback:
             provider=candidate.provider,
             ask=ask,
             definition_hash=self._asker.definition_hash,
+            answers=self._asker.answers,
         )
         self._calls += 1
         summary = f"turn {self._asker.turn} · {candidate.provider}"

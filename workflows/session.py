@@ -45,6 +45,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows import options, visibility
     from workflows.carried import Carried, SessionInput, SessionResult
     from workflows.conversation import Conversation
+    from workflows.earlier import EarlierStates
     from workflows.idle_clock import IdleClock
     from workflows.inbox import Arrival, Inbox
     from workflows.orders import Orders, Placed
@@ -455,6 +456,8 @@ class Session:
             warm=conversation.warm,
             hand_over=conversation.hand_over,
             orders_done=self._orders.done,
+            earlier=conversation.earlier.carried,
+            free_reply=conversation.free_reply,
         )
 
     def _resume(self, carried: Carried) -> None:
@@ -466,6 +469,8 @@ class Session:
         self._use(carried.definition)
         self._conversation.machine = carried.machine
         self._conversation.hand_over = carried.hand_over
+        self._conversation.earlier = EarlierStates(carried.earlier)
+        self._conversation.free_reply = carried.free_reply
         self._conversation.turn = self._turn_before_run = carried.turn
         self._conversation.transcript = TranscriptTail(carried.seq, carried.window)
         self._conversation.latest = carried.latest or workflow.now()

@@ -6,6 +6,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from tertulia.domain.conversation import Message, Role
+    from tertulia.domain.turns import Withdrawal
     from workflows.inbox import Arrival
 
 MESSAGES = 20
@@ -42,6 +43,15 @@ class TranscriptTail:
     def spoken(self, turn: int, text: str) -> tuple[Message, ...]:
         """Number what an operator says."""
         return (Message(seq=self.seq + 1, turn=turn, role=Role.OPERATOR, text=text, created_at=workflow.now()),)
+
+    def withdraw(self, withdrawal: Withdrawal, turn: int) -> None:
+        """Let messages not count any more."""
+        self.window = tuple(
+            message.model_copy(update={"withdrawn_in": turn})
+            if message.withdrawn_in is None and withdrawal.concerns(message)
+            else message
+            for message in self.window
+        )
 
     def add(self, messages: Sequence[Message]) -> None:
         """Count messages as part of the transcript."""

@@ -10,8 +10,9 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from activities.provider_calls import ProviderAnswer
     from tertulia.domain.conversation import Intervention, Message, Owner, Reply, RunningTurn, TurnStatus
+    from tertulia.domain.events import Ask
     from tertulia.domain.ids import MessageId
-    from tertulia.domain.turns import SessionProjection
+    from tertulia.domain.turns import SessionProjection, Withdrawal
     from workflows.fallback import Fallback
     from workflows.inbox import Arrival
 
@@ -27,6 +28,9 @@ class Turn:
         intervention: What somebody in the loop does in it.
         said: What the bot says.
         spoken: What an operator says.
+        withdraws: What does not count any more.
+        answers: The turn whose messages are answered anew; None where it is this one.
+        free: What a provider was asked for the last free reply of the turn; None where it has none.
         reply: The outcome that clients get, as soon as it is settled.
     """
 
@@ -43,6 +47,9 @@ class Turn:
         self.intervention: Intervention | None = None
         self.said: list[str] = []
         self.spoken: tuple[Message, ...] = ()
+        self.withdraws: Withdrawal | None = None
+        self.answers: int | None = None
+        self.free: Ask | None = None
         self.fallback: Fallback | None = None
         self.stopped: TurnStatus | None = None
         self.ends: str | None = None

@@ -35,7 +35,7 @@ message is a *turn* with one reply.
 _TAGS = [
     {"name": "sessions", "description": "Start, read, list, move, close"},
     {"name": "messages", "description": "Send in three ways; transcript, evidence, export"},
-    {"name": "people in the loop", "description": "Take over, talk, give back"},
+    {"name": "people in the loop", "description": "Take over, talk, give back; undo, regenerate, edit"},
     {"name": "users", "description": "By person"},
     {"name": "jobs", "description": "What people can apply for: questions, suggestions, candidates, CSV"},
     {"name": "applications", "description": "Their life cycle, answers, scores and timelines"},

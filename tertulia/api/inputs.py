@@ -54,18 +54,25 @@ def _strings(value: JsonValue) -> Iterator[str]:
                 yield from _strings(item)
 
 
-def _context(context: dict[str, JsonValue]) -> dict[str, JsonValue]:
+def _must_be_storable(value: JsonValue, most: int) -> None:
     try:
-        written = json.dumps(context, ensure_ascii=False, allow_nan=False)
+        written = json.dumps(value, ensure_ascii=False, allow_nan=False)
     except ValueError as error:
         raise PydanticCustomError("not_finite", "has numbers that JSON does not know") from error
-    if len(written) > MAX_CONTEXT_CHARACTERS:
-        raise PydanticCustomError(
-            "too_long", "is longer than {most} characters of JSON", {"most": MAX_CONTEXT_CHARACTERS}
-        )
-    if any(_UNSTORABLE.search(text) for text in _strings(context)):
+    if len(written) > most:
+        raise PydanticCustomError("too_long", "is longer than {most} characters of JSON", {"most": most})
+    if any(_UNSTORABLE.search(text) for text in _strings(value)):
         raise PydanticCustomError("unstorable", "has control characters or halves of surrogate pairs")
+
+
+def _context(context: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    _must_be_storable(context, MAX_CONTEXT_CHARACTERS)
     return context
+
+
+def _slot_value(value: JsonValue) -> JsonValue:
+    _must_be_storable(value, MAX_TEXT_CHARACTERS)
+    return value
 
 
 Text = Annotated[
@@ -79,11 +86,13 @@ _IN_SCHEMA = Field(json_schema_extra={"pattern": f"^[^{_LINE_CONTROLS}]*$"})
 Line = Annotated[str, _ONE_LINE, _IN_SCHEMA]
 PersonName = Annotated[str, Field(min_length=1, max_length=128), _ONE_LINE, _IN_SCHEMA]
 Note = Annotated[str, Field(max_length=500), _ONE_LINE, _IN_SCHEMA]
+SlotValue = Annotated[JsonValue, AfterValidator(_slot_value)]
 Context = Annotated[dict[str, JsonValue], AfterValidator(_context)]
 
 SessionInPath = Annotated[SessionId, Path(pattern=ID_PATTERN, description="The session's id")]
 MessageInPath = Annotated[MessageId, Path(pattern=ID_PATTERN, description="The message's id")]
 TurnInPath = Annotated[int, Path(ge=0, le=MAX_NUMBER, description="Counted from 1; 0 is the greeting")]
+SlotInPath = Annotated[str, Path(pattern=ID_PATTERN, description="The slot's name")]
 PersonInPath = Annotated[PersonName, Path(description="The caller's own name for the person")]
 
 
@@ -153,6 +162,8 @@ class Asked(Given):
         request_id: Chosen by the client, so that a repeated call gets the first one's outcome.
     """
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"operator": "eva", "request_id": "u-1"}]})
+
     operator: Annotated[str, Field(max_length=128), _ONE_LINE, _IN_SCHEMA] = ""
     request_id: Identifier | None = None
 
@@ -176,6 +187,14 @@ class TakeBackSession(Asked):
 
     state: Identifier | None = None
     reason: Note = ""
+
+
+class NewValue(Asked):
+    """The value that a slot gets: what JSON can hold, or words as the person would say them."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"value": "ada@example.org", "operator": "eva"}]})
+
+    value: SlotValue
 
 
 class SayAsOperator(Given):

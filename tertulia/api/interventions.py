@@ -1,20 +1,39 @@
-"""People in the loop: they take a session over, talk to the person, and give it back."""
+"""People in the loop: they take a session over, talk to the person, give it back, and put right what went wrong."""
 
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header
 
 from tertulia.api.ids import new_id
-from tertulia.api.inputs import GiveToHuman, SayAsOperator, SessionInPath, TakeBackSession, chosen_id
+from tertulia.api.inputs import (
+    Asked,
+    GiveToHuman,
+    NewValue,
+    SayAsOperator,
+    SessionInPath,
+    SlotInPath,
+    TakeBackSession,
+    chosen_id,
+)
 from tertulia.api.ports import ApiPorts, Ports
 from tertulia.api.problems import documented
 from tertulia.api.views import OrderOutcome
-from tertulia.domain.conversation import HandOverToHuman, OperatorMessage, Order, TakeBack
+from tertulia.domain.conversation import (
+    EditSlot,
+    HandOverToHuman,
+    OperatorMessage,
+    Order,
+    Regenerate,
+    TakeBack,
+    Undo,
+)
 from tertulia.domain.ids import MessageId, SessionId
 
 router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["people in the loop"])
 
 Key = Annotated[str | None, Header(alias="Idempotency-Key", description="The order's id, chosen by the client")]
+
+_NOTHING = Asked()
 
 
 def _refusals(*codes: str) -> dict[int | str, dict[str, Any]]:
@@ -47,6 +66,36 @@ async def say_as_operator(
     """Say something to the person, as the human who has the session."""
     order_id = chosen_id(body.message_id, key)
     order = OperatorMessage(text=body.text, operator=body.operator, request_id=order_id)
+    return await _carried_out(ports, session_id, order)
+
+
+@router.post("/undo", responses=_refusals())
+async def undo(session_id: SessionInPath, ports: Ports, body: Asked = _NOTHING, key: Key = None) -> OrderOutcome:
+    """Go back to before the person's last turn: its state, its slots, its open question.
+
+    What was said since then stays in the transcript, marked by `withdrawn_in`, and no provider is sent it any more.
+    """
+    order = Undo(operator=body.operator, request_id=chosen_id(body.request_id, key))
+    return await _carried_out(ports, session_id, order)
+
+
+@router.post("/regenerate", responses=_refusals())
+async def regenerate(session_id: SessionInPath, ports: Ports, body: Asked = _NOTHING, key: Key = None) -> OrderOutcome:
+    """Have the last reply that a provider wrote freely written anew. The earlier one is marked by `withdrawn_in`.
+
+    With the status `failed` nobody could write one, and the earlier one stands.
+    """
+    order = Regenerate(operator=body.operator, request_id=chosen_id(body.request_id, key))
+    return await _carried_out(ports, session_id, order)
+
+
+@router.put("/slots/{slot}", responses=_refusals())
+async def edit_slot(
+    session_id: SessionInPath, slot: SlotInPath, body: NewValue, ports: Ports, key: Key = None
+) -> OrderOutcome:
+    """Give a slot a value. It is held to the slot's own rules, and what depends on it is asked anew."""
+    order_id = chosen_id(body.request_id, key)
+    order = EditSlot(slot=slot, value=body.value, operator=body.operator, request_id=order_id)
     return await _carried_out(ports, session_id, order)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AliasChoices, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AliasChoices, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from tertulia.domain.ids import DEFAULT_TENANT, DefinitionHash, DefinitionName, Identifier, MessageId, SessionId
 
@@ -107,7 +107,11 @@ class Reply(Payload):
 
 
 class Message(Payload):
-    """One line of the transcript; `seq` counts the session's messages from 1 without gaps."""
+    """One line of the transcript; `seq` counts the session's messages from 1 without gaps.
+
+    Attributes:
+        withdrawn_in: The turn that has undone it, or written it anew; None where it counts.
+    """
 
     seq: int
     turn: int
@@ -115,6 +119,7 @@ class Message(Payload):
     text: str
     created_at: AwareDatetime
     message_id: MessageId | None = None
+    withdrawn_in: int | None = None
 
 
 class Opened(Payload):
@@ -223,6 +228,9 @@ class Action(StrEnum):
     HAND_OVER = "hand_over"
     TAKE_BACK = "take_back"
     OPERATOR_MESSAGE = "operator_message"
+    UNDO = "undo"
+    REGENERATE = "regenerate"
+    EDIT_SLOT = "edit_slot"
 
 
 class Order(Payload):
@@ -278,8 +286,30 @@ class OperatorMessage(Order):
     request_id: Identifier | None = Field(default=None, validation_alias=AliasChoices("request_id", "message_id"))
 
 
+class Undo(Order):
+    """Go back to before the person's last turn; what was said since then does not count any more."""
+
+    action = Action.UNDO
+
+
+class Regenerate(Order):
+    """Have the last free reply written anew, in the place of the one that was shown."""
+
+    action = Action.REGENERATE
+
+
+class EditSlot(Order):
+    """Give a slot a value. It is held to the slot's own rules, and what depends on it is asked anew."""
+
+    action = Action.EDIT_SLOT
+
+    slot: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    value: JsonValue
+
+
 ORDERS: dict[str, type[Order]] = {
-    str(kind.action): kind for kind in (TransitionTo, HandOverToHuman, TakeBack, OperatorMessage)
+    str(kind.action): kind
+    for kind in (TransitionTo, HandOverToHuman, TakeBack, OperatorMessage, Undo, Regenerate, EditSlot)
 }
 
 
@@ -288,6 +318,8 @@ class Intervention(Payload):
 
     Attributes:
         cause: Who wanted a human, where one got the session.
+        slot: Which slot was edited.
+        since: The first of the turns that were undone, or the turn whose reply was written anew.
     """
 
     action: Action
@@ -295,3 +327,5 @@ class Intervention(Payload):
     operator: str = ""
     reason: str = ""
     cause: HandOverCause | None = None
+    slot: str | None = None
+    since: int | None = None

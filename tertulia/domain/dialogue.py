@@ -154,6 +154,24 @@ class Dialogue:
         self._set(pending=None, errand=None)
         self._put_question()
 
+    def reply_again(self, ask: Ask) -> None:
+        """Have a reply written anew."""
+        self._ask_provider(ask)
+
+    def edit(self, slot: str, value: JsonValue) -> None:
+        """Take a value that somebody else gives, as if the person had answered or corrected it."""
+        outcome = accept(self._slot(slot), value, self._now, self.definition.language)
+        if not isinstance(outcome, Understood):
+            return
+        self._leave_error()
+        self._set(pending=None, confirming=None)
+        if slot == self.state.asking:
+            self._take_answers(slot, Answers({slot: outcome.value}))
+        elif outcome.value == self.state.known.get(slot):
+            self._put_question()
+        else:
+            self._correct(Correction(slot, outcome.value))
+
     def go_on_without_human(self) -> bool:
         """Leave a state in which a human answers, by its own next step; False where it has none."""
         step = self._step()

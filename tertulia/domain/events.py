@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from tertulia.domain.conversation import HandOverCause
 from tertulia.domain.errands import Errand, Outcome
@@ -114,6 +114,21 @@ class Resumed(Value):
     state: str | None = None
 
 
+class ReplyWanted(Value):
+    """A free reply is to be written anew."""
+
+    kind: Literal["reply_wanted"] = "reply_wanted"
+    ask: Ask
+
+
+class SlotEdited(Value):
+    """Somebody in the loop gives a slot a value; nothing happens where the slot can't take it."""
+
+    kind: Literal["slot_edited"] = "slot_edited"
+    slot: str
+    value: JsonValue
+
+
 Event = Annotated[
     SessionStarted
     | PersonSaid
@@ -124,7 +139,9 @@ Event = Annotated[
     | ReminderDue
     | SessionExpired
     | TransitionRequested
-    | Resumed,
+    | Resumed
+    | ReplyWanted
+    | SlotEdited,
     Field(discriminator="kind"),
 ]
 

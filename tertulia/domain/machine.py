@@ -15,11 +15,14 @@ from tertulia.domain.events import (
     PersonSaid,
     ProviderAnswered,
     ProvidersFailed,
+    Purpose,
     RejectTransition,
     ReminderDue,
+    ReplyWanted,
     Resumed,
     SessionExpired,
     SessionStarted,
+    SlotEdited,
     TransitionRequested,
 )
 from tertulia.domain.lifecycle import ERROR
@@ -99,6 +102,12 @@ def _happen(definition: Definition, state: MachineState, event: Event, dialogue:
             pass
         case TransitionRequested():
             return _move(definition, state, event.state, dialogue)
+        case ReplyWanted() if not state.ended and event.ask.purpose is Purpose.REPLY:
+            dialogue.reply_again(event.ask)
+        case SlotEdited() if not state.ended and event.slot in definition.asked:
+            dialogue.edit(event.slot, event.value)
+        case ReplyWanted() | SlotEdited():
+            pass
         case Resumed():
             return _resume(definition, state, event.state, dialogue)
         case _:

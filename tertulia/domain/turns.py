@@ -16,6 +16,7 @@ from tertulia.domain.conversation import (
     Owner,
     Payload,
     Reply,
+    Role,
     SessionStatus,
     TurnStatus,
 )
@@ -145,12 +146,30 @@ class ProviderTry(Payload):
     wasted_usd: Decimal = Decimal(0)
 
 
+class Withdrawal(Payload):
+    """Messages that do not count any more: those of a row of turns.
+
+    Attributes:
+        first: The first of the turns.
+        last: The last of them.
+        replies_only: What the person wrote in them still counts.
+    """
+
+    first: int
+    last: int
+    replies_only: bool = False
+
+    def concerns(self, message: Message) -> bool:
+        return self.first <= message.turn <= self.last and not (self.replies_only and message.role is Role.USER)
+
+
 class EndTurn(Payload):
     """All that a turn changes, written in one transaction.
 
     Attributes:
         messages: What the person was shown in this turn (never what the person wrote).
         intervention: What somebody in the loop did in it.
+        withdraws: What does not count any more.
     """
 
     session_id: SessionId
@@ -166,6 +185,7 @@ class EndTurn(Payload):
     started_at: AwareDatetime
     ended_at: AwareDatetime
     intervention: Intervention | None = None
+    withdraws: Withdrawal | None = None
 
 
 class SessionProjection(Payload):

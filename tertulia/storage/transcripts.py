@@ -9,7 +9,7 @@ from tertulia.domain.turns import AttemptKey, AttemptOutcome, AttemptRecord, Tur
 from tertulia.storage.pool import Connection, Pool, Row
 
 _MESSAGES = """
-SELECT seq, turn, role, text, created_at, message_id
+SELECT seq, turn, role, text, created_at, message_id, withdrawn_in
 FROM messages
 WHERE session_id = $1 AND seq > $2
 ORDER BY seq
@@ -17,9 +17,9 @@ LIMIT $3
 """
 
 _WINDOW = """
-SELECT seq, turn, role, text, created_at, message_id
+SELECT seq, turn, role, text, created_at, message_id, withdrawn_in
 FROM messages
-WHERE session_id = $1 AND turn <= $2
+WHERE session_id = $1 AND turn <= $2 AND ($4 OR withdrawn_in IS NULL)
 ORDER BY seq DESC
 LIMIT $3
 """
@@ -57,10 +57,12 @@ class PostgresTranscripts:
             rows = await connection.fetch(_MESSAGES, session_id, after, limit)
         return [_message(row) for row in rows]
 
-    async def window(self, session_id: SessionId, *, up_to_turn: int, limit: int) -> Sequence[Message]:
-        """Return the last `limit` messages up to and with a turn, oldest first."""
+    async def window(
+        self, session_id: SessionId, *, up_to_turn: int, limit: int, withdrawn: bool = True
+    ) -> Sequence[Message]:
+        """Return the last `limit` messages up to and with a turn, oldest first; without withdrawn ones on request."""
         async with self._pool.connection() as connection:
-            rows = await connection.fetch(_WINDOW, session_id, up_to_turn, limit)
+            rows = await connection.fetch(_WINDOW, session_id, up_to_turn, limit, withdrawn)
         return [_message(row) for row in reversed(rows)]
 
     async def turn(self, session_id: SessionId, turn: int) -> TurnRecord | None:

@@ -79,6 +79,10 @@ WITH session AS (
     ON CONFLICT (session_id, turn) DO UPDATE
     SET status = $11, message_ids = $12, reply = $13, state_before = $14, state_after = $4, passed_over = $15,
         tried = $16, started_at = $17, ended_at = $3, intervention = $19
+), withdrawn AS (
+    UPDATE messages SET withdrawn_in = $2
+    WHERE session_id = (SELECT session_id FROM session) AND turn BETWEEN $20 AND $21
+      AND NOT ($22 AND role = 'user') AND withdrawn_in IS NULL
 ), shown AS (
     INSERT INTO messages (session_id, seq, turn, role, text, created_at, message_id)
     SELECT session_id, seq, $2, role, text, created_at, message_id
@@ -108,6 +112,11 @@ WITH streamed AS (
     DELETE FROM stream_deltas WHERE session_id = $1 AND turn >= $2
 )
 DELETE FROM turns WHERE session_id = $1 AND turn >= $2
+"""
+
+# Turns that were taken again have undone nothing.
+_COUNT_AGAIN = """
+UPDATE messages SET withdrawn_in = NULL WHERE session_id = $1 AND withdrawn_in >= $2
 """
 
 _INSERT_BEGUN = """
@@ -150,6 +159,11 @@ WITH ended AS (
 INSERT INTO messages (session_id, seq, turn, role, text, created_at, message_id)
 SELECT $1, seq, $2, role, text, created_at, message_id
 FROM jsonb_to_recordset($3) AS shown (seq integer, role text, text text, created_at timestamptz, message_id text)
+"""
+
+_WITHDRAW = """
+UPDATE messages SET withdrawn_in = $2
+WHERE session_id = $1 AND turn BETWEEN $3 AND $4 AND NOT ($5 AND role = 'user') AND withdrawn_in IS NULL
 """
 
 _WAIT = f"""
@@ -241,7 +255,10 @@ class PostgresTurns:
                 await _explain(connection, turn)
                 return
             await connection.execute(_CLEAR_FOR_END, turn.session_id, turn.turn, turn.message_ids)
+            await connection.execute(_COUNT_AGAIN, turn.session_id, turn.turn)
             await _insert_ended(connection, turn)
+            if turn.withdraws:
+                await connection.execute(_WITHDRAW, turn.session_id, turn.turn, *_withdrawn(turn))
             await connection.execute(NOTIFY_SESSION, turn.session_id)
 
     async def outcome(self, session_id: SessionId, message_id: MessageId) -> Reply | None:
@@ -296,6 +313,7 @@ def _reply_to(message_id: MessageId, reply: Any) -> Reply:
 async def _replace(connection: Connection, turn: BeginTurn, answered: Container[MessageId | None]) -> None:
     fresh = [message for message in turn.messages if message.message_id not in answered]
     await connection.execute(_FORGET_FROM_TURN_ON, turn.session_id, turn.turn)
+    await connection.execute(_COUNT_AGAIN, turn.session_id, turn.turn)
     if fresh or not turn.messages:
         await connection.execute(_INSERT_BEGUN, turn.session_id, turn.turn, turn.at, fresh)
 
@@ -341,6 +359,7 @@ async def _end_last(connection: Connection, turn: EndTurn) -> bool:
         turn.started_at,
         session.hand_over,
         turn.intervention,
+        *_withdrawn(turn),
     )
     return row is not None
 
@@ -362,6 +381,12 @@ async def _insert_ended(connection: Connection, turn: EndTurn) -> None:
         turn.ended_at,
         turn.intervention,
     )
+
+
+def _withdrawn(turn: EndTurn) -> tuple[int | None, int | None, bool]:
+    """Give the bounds of what is withdrawn to a statement; none where nothing is."""
+    withdraws = turn.withdraws
+    return (withdraws.first, withdraws.last, withdraws.replies_only) if withdraws else (None, None, False)
 
 
 async def _explain(connection: Connection, turn: BeginTurn | EndTurn) -> None:

@@ -21,10 +21,12 @@ from tertulia.domain.events import (
     ProvidersFailed,
     Purpose,
     ReminderDue,
+    ReplyWanted,
     Resumed,
     RunErrand,
     SessionExpired,
     SessionStarted,
+    SlotEdited,
     TransitionRequested,
 )
 from tertulia.domain.lifecycle import ERROR
@@ -73,6 +75,10 @@ asks = st.builds(
     state=st.sampled_from(["talking", "onboarding", "waiting_for_input", "nowhere"]),
     slot=st.sampled_from([None, "email", "notice_period", "nothing"]),
 )
+values = st.one_of(
+    st.none(), st.booleans(), st.integers(-(10**6), 10**6), st.floats(), texts, st.lists(texts, max_size=2)
+)
+slot_names = st.sampled_from(["name", "email", "work_mode", "notice_period", "topic", "x", "nothing"])
 states = st.sampled_from([*DEFINITIONS["recruiting"].states, "talking", ERROR, "nowhere", ""])  # type: ignore[index]
 unasked = st.one_of(
     st.builds(PersonSaid, text=texts),
@@ -84,6 +90,8 @@ unasked = st.one_of(
     st.builds(ReminderDue),
     st.builds(SessionExpired),
     st.builds(TransitionRequested, state=states),
+    st.builds(ReplyWanted, ask=asks),
+    st.builds(SlotEdited, slot=slot_names, value=values),
     st.builds(Resumed, state=st.none() | states),
     st.builds(SessionStarted, context=st.dictionaries(st.sampled_from(["email", "company", "work_mode"]), texts)),
 )

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from random import Random
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tertulia.domain.ids import SessionId
-from tertulia.domain.turns import BeginTurn, EndTurn
+from tertulia.domain.conversation import Action, Intervention
+from tertulia.domain.ids import MessageId, SessionId
+from tertulia.domain.turns import BeginTurn, EndTurn, Withdrawal
 from tertulia.storage.pool import Pool
 from tertulia.storage.turns import PostgresTurns
 
@@ -118,8 +120,18 @@ class Simulation:
             shown(seq + place, number, text=f"{number}.{place} by {self.minute}", minute=self.minute)
             for place in range(1, self.random.randint(0, 2) + 1)
         ]
-        call = end(number, *said_back, ids=ids, minute=self.tick(), session_id=self.session_id, state=f"s{self.minute}")
+        evidence = {} if ids or number < 2 else self.undo(number)
+        minute, state = self.tick(), f"s{self.minute}"
+        call = end(number, *said_back, ids=ids, minute=minute, session_id=self.session_id, state=state, **evidence)
         return Step(call, frozenset(), seq + len(said_back), tuple(waiting))
+
+    def undo(self, number: int) -> dict[str, Any]:
+        """What a turn that takes earlier ones back has besides."""
+        first = self.random.randint(1, number - 1)
+        return {
+            "intervention": Intervention(action=Action.UNDO, request_id=MessageId(f"r{self.tick()}"), since=first),
+            "withdraws": Withdrawal(first=first, last=number - 1, replies_only=self.random.random() < 0.3),
+        }
 
     def tick(self) -> float:
         self.minute += 0.01

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from tertulia.domain.conversation import SessionStatus, TurnStatus
+from tertulia.domain.conversation import Action, Intervention, SessionStatus, TurnStatus
 from tertulia.domain.definition import Definition
 from tertulia.domain.errors import FailureClass, NotFound, Refused, SessionClosed
 from tertulia.domain.ids import MessageId, ProviderName, SessionId
-from tertulia.domain.turns import BeginTurn, PassedOver, ProviderTry
+from tertulia.domain.turns import BeginTurn, PassedOver, ProviderTry, Withdrawal
 from tertulia.storage.attempts import PostgresAttempts
 from tertulia.storage.pool import Pool
 from tertulia.storage.sessions import PostgresSessionRecords
@@ -339,3 +339,34 @@ async def test_a_definition_stored_once_serves_many_sessions_opened_at_once(pool
     async with pool.connection() as connection:
         assert await connection.fetchval("SELECT count(*) FROM definitions") == 3
         assert await connection.fetchval("SELECT count(*) FROM sessions") == 30
+
+
+# --- people in the loop -----------------------------------------------------------------------------------------------
+
+
+async def test_what_is_undone_is_marked_once_and_left_out_of_windows_on_request(pool: Pool) -> None:
+    turns = await opened(pool)
+    for turn in (1, 2):
+        await turns.begin(begin(turn, said(f"m{turn}", 2 * turn - 1, turn)))
+        await turns.end(end(turn, shown(2 * turn, turn), ids=[f"m{turn}"]))
+    await turns.end(end(3, shown(5, 3), withdraws=Withdrawal(first=2, last=2)))
+    await turns.end(end(4, shown(6, 4), withdraws=Withdrawal(first=1, last=3, replies_only=True)))
+
+    transcripts = PostgresTranscripts(pool)
+    assert [m.withdrawn_in for m in await transcripts.messages(CHAT)] == [None, 4, 3, 3, 4, None]
+    counting = await transcripts.window(CHAT, up_to_turn=9, limit=9, withdrawn=False)
+    assert [message.seq for message in counting] == [1, 6]
+
+
+async def test_the_outcome_of_an_order_is_found_by_its_id(pool: Pool) -> None:
+    turns = await opened(pool)
+    order = Intervention(action=Action.HAND_OVER, request_id=MessageId("h1"), operator="eva", reason="it is time")
+    await turns.end(end(1, intervention=order))
+
+    outcome = await turns.outcome_of_order(CHAT, MessageId("h1"))
+    assert outcome is not None
+    assert (outcome.turn, outcome.message_id) == (1, "h1")
+    assert await turns.outcome_of_order(CHAT, MessageId("h2")) is None
+    stored = await PostgresTranscripts(pool).turn(CHAT, 1)
+    assert stored is not None
+    assert stored.intervention == order

@@ -9,6 +9,10 @@ ALTER TABLE turns
     ADD CONSTRAINT turns_status_check
     CHECK (status IN ('running', 'answered', 'failed', 'cancelled', 'interrupted', 'handed_over'));
 
+-- The turn that has undone a message, or written it anew.
+ALTER TABLE messages ADD COLUMN withdrawn_in integer;
+CREATE INDEX messages_withdrawn ON messages (session_id, withdrawn_in) WHERE withdrawn_in IS NOT NULL;
+
 -- What an operator did in the turn. The order's id deduplicates for ever, as a message's does.
 ALTER TABLE turns ADD COLUMN intervention jsonb;
 ALTER TABLE turns ADD COLUMN request_id text GENERATED ALWAYS AS (intervention ->> 'request_id') STORED;
