@@ -16,7 +16,7 @@ from tertulia.domain.ids import TASK_QUEUE
 from tertulia.provider_service.service import ProviderService
 from tertulia.storage.definition_files import DefinitionFiles
 from tertulia.storage.definitions import PostgresPinnedDefinitions
-from tertulia.storage.deltas import PostgresDeltas
+from tertulia.storage.deltas import PostgresDeltas, sweeping
 from tertulia.storage.pool import Pool, open_pool
 from tertulia.storage.transcripts import PostgresTranscripts
 from tertulia.storage.turns import PostgresTurns
@@ -44,6 +44,7 @@ async def run_worker(settings: Settings, *, ready: asyncio.Event | None = None) 
     async with (
         open_pool(dsn) as pool,
         open_provider_service(settings, pool) as providers,
+        sweeping(PostgresDeltas(pool)),
         build_worker(client, pool, providers, settings),
     ):
         if ready:
@@ -61,7 +62,7 @@ def build_worker(
         providers,
         PostgresTranscripts(pool),
         PostgresPinnedDefinitions(pool),
-        PostgresDeltas(pool, settings.require_database_url()),
+        PostgresDeltas(pool),
     )
     checks = HealthChecks(providers)
     return Worker(

@@ -13,10 +13,10 @@ from rich.text import Text
 
 from starter.api_client import ApiClient, ApiRefusal
 from tertulia.api.ids import new_id
-from tertulia.api.views import TurnReply
 from tertulia.domain.conversation import Message, NextAction, Role, TurnStatus
 from tertulia.domain.errors import Unavailable
 from tertulia.domain.ids import MessageId, SessionId
+from tertulia.domain.session_events import TurnEnded
 from tertulia.domain.turns import Delta, TurnWaits
 
 # A restart of the API takes a few seconds; the message goes out again under its id, so it counts once.
@@ -167,7 +167,7 @@ def _talk(api: ApiClient, on: Screen, session_id: SessionId, expected: NextActio
         expected = reply.next_action
 
 
-def _deliver(api: ApiClient, on: Screen, session_id: SessionId, text: str) -> TurnReply:
+def _deliver(api: ApiClient, on: Screen, session_id: SessionId, text: str) -> TurnEnded:
     message_id = MessageId(new_id())
     for pause in _PAUSES_SECONDS:
         try:
@@ -178,7 +178,7 @@ def _deliver(api: ApiClient, on: Screen, session_id: SessionId, text: str) -> Tu
     return _follow(api, on, session_id, text, message_id)
 
 
-def _follow(api: ApiClient, on: Screen, session_id: SessionId, text: str, message_id: MessageId) -> TurnReply:
+def _follow(api: ApiClient, on: Screen, session_id: SessionId, text: str, message_id: MessageId) -> TurnEnded:
     so_far = ""
     with on.partial() as partial:
         for event in api.stream(session_id, text, message_id):
@@ -194,7 +194,7 @@ def _follow(api: ApiClient, on: Screen, session_id: SessionId, text: str, messag
                     resumes_at = TurnWaits.model_validate_json(event.data).resumes_at.astimezone()
                     on.note(f"(no provider can be asked now; going on at {resumes_at:%H:%M:%S})")
                 case "turn.completed" | "turn.failed":
-                    return TurnReply.model_validate_json(event.data)
+                    return TurnEnded.model_validate_json(event.data)
                 case _:
                     pass
     raise Unavailable("the reply", "the stream ended before it")

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
@@ -48,12 +48,19 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def serve_app(app: ASGIApp, listener: socket.socket, *, ready: asyncio.Event | None = None) -> None:
+async def serve_app(
+    app: ASGIApp,
+    listener: socket.socket,
+    *,
+    ready: asyncio.Event | None = None,
+    stopping: Callable[[], None] = lambda: None,
+) -> None:
     """Serve until cancelled; requests under way may end first.
 
     Args:
         listener: A bound socket; closed at the end.
         ready: Set as soon as connections are taken.
+        stopping: Called when no more are taken; ends what would not end by itself.
     """
     config = uvicorn.Config(
         app,
@@ -71,4 +78,5 @@ async def serve_app(app: ASGIApp, listener: socket.socket, *, ready: asyncio.Eve
         await asyncio.shield(running)
     finally:
         server.should_exit = True
+        stopping()
         await running

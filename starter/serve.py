@@ -15,11 +15,11 @@ from tertulia.config import Settings
 from tertulia.resumes.reader import IsolatedReader
 from tertulia.storage.applications import PostgresApplications
 from tertulia.storage.definition_files import DefinitionFiles
-from tertulia.storage.deltas import PostgresDeltas
 from tertulia.storage.jobs import PostgresJobs
 from tertulia.storage.migrations import migrate
 from tertulia.storage.pool import Pool, open_pool
 from tertulia.storage.profiles import PostgresCandidates
+from tertulia.storage.session_events import PostgresSessionEvents
 from tertulia.storage.sessions import PostgresSessionRecords
 from tertulia.storage.transcripts import PostgresTranscripts
 from tertulia.temporal import connect
@@ -41,7 +41,7 @@ async def serve(settings: Settings, *, ready: asyncio.Event | None = None) -> No
     await migrate(dsn)
     async with (
         open_pool(dsn) as pool,
-        PostgresDeltas(pool, dsn) as deltas,
+        PostgresSessionEvents(pool, dsn) as events,
         open_provider_service(settings, pool) as providers,
     ):
         client = await connect(settings.temporal_address, settings.temporal_namespace)
@@ -49,13 +49,13 @@ async def serve(settings: Settings, *, ready: asyncio.Event | None = None) -> No
             sessions=TemporalSessions(client, turns_per_run=settings.turns_per_run),
             records=PostgresSessionRecords(pool),
             transcripts=PostgresTranscripts(pool),
-            deltas=deltas,
+            events=events,
             definitions=DefinitionFiles(settings.definitions_dir),
             providers=providers,
             recruiting=_recruiting(pool),
             parts=_parts(pool, client),
         )
-        await serve_app(create_app(ports), listener, ready=ready)
+        await serve_app(create_app(ports), listener, ready=ready, stopping=events.stop)
 
 
 def _recruiting(pool: Pool) -> RecruitingPorts:

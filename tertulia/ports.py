@@ -1,7 +1,7 @@
 """What the product needs from the outside, as Protocols. Adapters implement them, composition roots connect them."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from decimal import Decimal
@@ -38,6 +38,7 @@ from tertulia.domain.provider_reports import Metrics, StateChange, TenantBudget
 from tertulia.domain.provider_state import Known, ProviderState
 from tertulia.domain.providers import ProviderConfig
 from tertulia.domain.resumes import Resume, ResumeFile, ResumeText, StoredResume
+from tertulia.domain.session_events import BEGINNING, EventId, Told
 from tertulia.domain.turns import (
     AttemptOutcome,
     BeginTurn,
@@ -48,7 +49,6 @@ from tertulia.domain.turns import (
     SessionFilter,
     SessionRecord,
     TurnRecord,
-    TurnWaits,
     WaitTurn,
 )
 
@@ -208,10 +208,35 @@ class Deltas(Protocol):
 
     async def append(self, session_id: SessionId, delta: Delta) -> None: ...
 
-    def follow(self, session_id: SessionId, message_id: MessageId) -> AsyncIterator[Delta | TurnWaits]:
-        """Yield the pieces of the turn that answers a message, from its beginning, until that turn has ended.
 
-        Where the turn has to wait for a provider, it is told once for each wait.
+class SessionEvents(Protocol):
+    """What becomes known of sessions, for those who follow it; a reader who was cut off goes on in any process."""
+
+    async def resume(self, session_id: SessionId, after: EventId) -> EventId | None:
+        """Check a place where a reader wants to go on; None where all has been told.
+
+        Raises:
+            NotFound: There is no such session.
+            InvalidInput: The place is none of this session's.
+        """
+        ...
+
+    async def now(self, session_id: SessionId) -> EventId:
+        """Return the place of a reader who wants what is going on, and what comes: before the turn that runs.
+
+        Raises:
+            NotFound: There is no such session.
+        """
+        ...
+
+    def follow(self, session_id: SessionId, after: EventId = BEGINNING) -> AsyncGenerator[Told, None]:
+        """Yield what becomes known of a session behind a place, until the session has ended."""
+        ...
+
+    def follow_message(self, session_id: SessionId, message_id: MessageId) -> AsyncGenerator[Told, None]:
+        """Yield what becomes known of the turn that answers a message, from its beginning to its end.
+
+        The turn may not have begun yet. Where it never will, because the session has ended, nothing is yielded.
         """
         ...
 

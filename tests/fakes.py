@@ -1,12 +1,13 @@
 """Fakes of the ports, named for how they behave. They hold what was put into them and nothing else."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import defaultdict, deque
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 
+from tertulia.domain import session_events
 from tertulia.domain.completions import Usage
 from tertulia.domain.conversation import (
     Close,
@@ -28,6 +29,16 @@ from tertulia.domain.conversation import (
 from tertulia.domain.definition import Definition
 from tertulia.domain.errors import InvalidInput, NotFound, SessionClosed, TertuliaError, TransitionRefused
 from tertulia.domain.ids import DefinitionHash, DefinitionName, MessageId, ProviderName, SessionId
+from tertulia.domain.session_events import (
+    BEGINNING,
+    EventId,
+    SessionEnded,
+    SessionEvent,
+    Told,
+    TurnEnded,
+    TurnStarted,
+    TurnSuperseded,
+)
 from tertulia.domain.turns import (
     AttemptKey,
     AttemptOutcome,
@@ -39,7 +50,6 @@ from tertulia.domain.turns import (
     SessionFilter,
     SessionRecord,
     TurnRecord,
-    TurnWaits,
 )
 
 NOON = datetime(2026, 3, 14, 12, tzinfo=UTC)
@@ -115,34 +125,97 @@ class InMemoryRecords:
         return Page(sessions=tuple(page), next=page[-1].session_id if len(page) < len(found) else None)
 
 
-class ScriptedDeltas:
-    """Streams what a test puts in, when it puts it in, and raises errors that it puts in; `end` ends the stream."""
+class ScriptedEvents:
+    """Tells what a test puts in, when it puts it in; `end` ends every stream.
+
+    An error that is put in is raised once, to the first reader who has had all that there is.
+    """
 
     def __init__(self) -> None:
-        self._pieces: asyncio.Queue[Delta | TurnWaits | Exception | None] = asyncio.Queue()
+        self._log: list[tuple[SessionId, SessionEvent]] = []
+        self._errors: deque[Exception] = deque()
+        self._ended = False
+        self._changed = asyncio.Event()
+        self._had = 0
 
-    def put(self, piece: Delta | TurnWaits | Exception) -> None:
-        self._pieces.put_nowait(piece)
-
-    async def drained(self) -> None:
-        """Wait until everything has been taken."""
-        await self._pieces.join()
+    def put(self, event: SessionEvent | Exception, session_id: SessionId | None = None) -> None:
+        """Tell an event of a session; of every one where none is given."""
+        if isinstance(event, Exception):
+            self._errors.append(event)
+        else:
+            self._log.append((session_id or SessionId(""), event))
+        self._wake()
 
     def end(self) -> None:
-        self._pieces.put_nowait(None)
+        self._ended = True
+        self._wake()
 
-    async def append(self, session_id: SessionId, delta: Delta) -> None:
-        self.put(delta)
+    async def drained(self) -> None:
+        """Wait until somebody has had everything."""
+        while self._errors or self._had < len(self._log):
+            await self._changed.wait()
 
-    async def follow(self, session_id: SessionId, message_id: MessageId) -> AsyncIterator[Delta | TurnWaits]:
-        while True:
-            piece = await self._pieces.get()
-            self._pieces.task_done()
-            if piece is None:
+    async def resume(self, session_id: SessionId, after: EventId) -> EventId | None:
+        told = self._told(session_id)
+        if after.number > max((each.id.number for each in told), default=0):
+            raise InvalidInput("is not an id of this session's events; begin anew", field="last-event-id")
+        closed = bool(told) and isinstance(told[-1].event, SessionEnded)
+        return None if closed and after == told[-1].id else after
+
+    async def now(self, session_id: SessionId) -> EventId:
+        durable = [each for each in self._told(session_id) if not isinstance(each.event, Delta | TurnSuperseded)]
+        running = bool(durable) and isinstance(durable[-1].event, TurnStarted)
+        return EventId(len(durable) - running)
+
+    async def follow(self, session_id: SessionId, after: EventId = BEGINNING) -> AsyncGenerator[Told]:
+        had = [each.id for each in self._told(session_id)]
+        place = had.index(after) + 1 if after in had else 0
+        async for told in self._from(session_id, place):
+            yield told
+            if isinstance(told.event, SessionEnded):
                 return
-            if isinstance(piece, Exception):
-                raise piece
-            yield piece
+
+    async def follow_message(self, session_id: SessionId, message_id: MessageId) -> AsyncGenerator[Told]:
+        ends = [
+            place
+            for place, told in enumerate(self._told(session_id), start=1)
+            if isinstance(told.event, TurnEnded) and message_id not in told.event.message_ids
+        ]
+        async for told in self._from(session_id, max(ends, default=0)):
+            yield told
+            if isinstance(told.event, TurnEnded) and message_id in told.event.message_ids:
+                return
+
+    async def _from(self, session_id: SessionId, place: int) -> AsyncGenerator[Told]:
+        while True:
+            changed = self._changed
+            for told in self._told(session_id)[place:]:
+                place += 1
+                yield told
+            if changed is self._changed and (self._had < len(self._log) or self._errors):
+                self._had = len(self._log)
+                self._wake()
+            if self._errors:
+                raise self._errors.popleft()
+            if self._ended:
+                return
+            await changed.wait()
+
+    def _told(self, session_id: SessionId) -> list[Told]:
+        told: list[Told] = []
+        place = BEGINNING
+        for of, event in self._log:
+            if of in {session_id, ""}:
+                if isinstance(event, Delta):
+                    told += session_events.of_piece(event, place)
+                else:
+                    told.append(session_events.of_fact(place.number + 1, event, place))
+                place = told[-1].id
+        return told
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
 
 class ScriptedSessions:
@@ -162,9 +235,10 @@ class ScriptedSessions:
         order_refusal: Raised by every order, where set.
     """
 
-    def __init__(self, records: InMemoryRecords, transcripts: InMemoryTranscripts) -> None:
+    def __init__(self, records: InMemoryRecords, transcripts: InMemoryTranscripts, events: ScriptedEvents) -> None:
         self._records = records
         self._transcripts = transcripts
+        self._events = events
         self._turns: dict[tuple[SessionId, MessageId], asyncio.Task[Reply]] = {}
         self._minutes = count()
         self.taking = asyncio.Event()
@@ -252,6 +326,7 @@ class ScriptedSessions:
         record = await self._open_record(session_id)
         closed = {"status": SessionStatus.CLOSED, "closed_reason": close.reason}
         self._records.keep(record.model_copy(update=closed))
+        self._events.put(SessionEnded(state=record.state, reason=close.reason), session_id)
 
     async def _reached(self) -> None:
         self.asked.set()
@@ -269,11 +344,12 @@ class ScriptedSessions:
         return record
 
     async def _turn(self, session_id: SessionId, message: IncomingMessage) -> asyncio.Task[Reply]:
-        await self._open_record(session_id)
+        record = await self._open_record(session_id)
         assert message.message_id is not None
         key = (session_id, MessageId(message.message_id))
         if key not in self._turns:
             self.taken.append(message)
+            self._events.put(TurnStarted(turn=record.turn + 1, message_ids=(key[1],)), session_id)
             self._turns[key] = asyncio.create_task(self._run(session_id, message))
             self.took.set()
         return self._turns[key]
@@ -296,6 +372,8 @@ class ScriptedSessions:
         )
         self._transcripts.record(turn_record(session_id, turn, reply))
         self._records.keep(record.model_copy(update={"turn": turn}))
+        seq = len(await self._transcripts.messages(session_id, limit=1000))
+        self._events.put(TurnEnded.of(reply, (message_id,), seq), session_id)
         return reply
 
 

@@ -10,6 +10,7 @@ from fastapi_offline import FastAPIOffline
 from tertulia.api import (
     applications,
     candidates,
+    events,
     export,
     interventions,
     jobs,
@@ -62,7 +63,18 @@ def create_app(ports: ApiPorts) -> FastAPI:
         generate_unique_id_function=_operation_id,
     )
     app.state.ports = ports
-    for part in (sessions, messages, interventions, export, jobs, applications, candidates, providers, operations):
+    for part in (
+        sessions,
+        messages,
+        interventions,
+        events,
+        export,
+        jobs,
+        applications,
+        candidates,
+        providers,
+        operations,
+    ):
         app.include_router(part.router)
     problems.install(app)
     app.add_middleware(Edge, max_body_bytes=ports.max_body_bytes, max_file_bytes=ports.max_file_bytes)

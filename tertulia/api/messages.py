@@ -6,10 +6,9 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
-from sse_starlette import EventSourceResponse
 from starlette.responses import JSONResponse, Response
 
-from tertulia.api import turn_stream
+from tertulia.api import event_stream
 from tertulia.api.ids import new_id
 from tertulia.api.inputs import (
     MAX_NUMBER,
@@ -36,7 +35,7 @@ _SENT: dict[int | str, dict[str, Any]] = {
     200: {
         "model": TurnReply,
         "description": "The reply, or with `Accept: text/event-stream` the turn as it happens",
-        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": turn_stream.EXAMPLE}},
+        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": event_stream.EXAMPLE}},
     },
     202: {"model": Receipt, "description": "Durably taken; `Location` is where the outcome can be looked up"},
 }
@@ -65,7 +64,7 @@ async def send_message(
     async with _closed_if_stored_so(ports, session_id):
         if "text/event-stream" in accept.lower():
             await ports.taken(ports.sessions.submit(session_id, message))
-            return EventSourceResponse(turn_stream.turn_events(ports, session_id, message_id, message))
+            return event_stream.of_message(ports, session_id, message_id, message)
         patience = _patience(prefer, ports.reply_wait)
         if not patience:
             return await _receipt(ports, session_id, message_id, message)

@@ -17,7 +17,7 @@ from tertulia.domain.provider_reports import Configured, Metrics, StateChange, S
 from tertulia.domain.providers import ProviderConfig
 from tertulia.domain.resumes import MAX_FILE_BYTES
 from tertulia.domain.routing import Decision, Demand
-from tertulia.ports import Definitions, Deltas, SessionRecords, Sessions, Transcripts
+from tertulia.ports import Definitions, SessionEvents, SessionRecords, Sessions, Transcripts
 
 T = TypeVar("T")
 
@@ -107,7 +107,7 @@ class ApiPorts:
     sessions: Sessions
     records: SessionRecords
     transcripts: Transcripts
-    deltas: Deltas
+    events: SessionEvents
     definitions: Definitions
     providers: ProviderAdministration
     recruiting: RecruitingPorts

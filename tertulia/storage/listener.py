@@ -57,6 +57,11 @@ class Listener:
             if not self._waiting[name]:
                 del self._waiting[name]
 
+    def wake_all(self) -> None:
+        """Wake everybody, as if there were something new for each."""
+        for name in self._waiting:
+            self._wake(name)
+
     async def _listen(self) -> None:
         while True:
             try:
@@ -70,8 +75,7 @@ class Listener:
         lost = asyncio.Event()
         connection.add_termination_listener(lambda _connection: lost.set())
         await connection.add_listener(self._channel, self._heard)
-        for name in self._waiting:
-            self._wake(name)
+        self.wake_all()
         while not lost.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(lost.wait(), _CHECK_EVERY.total_seconds())

@@ -21,7 +21,7 @@ from tertulia.domain.definition import Definition
 from tertulia.domain.errors import NotFound, Refused, SessionClosed
 from tertulia.domain.ids import MessageId, SessionId
 from tertulia.domain.turns import BeginTurn, EndTurn, NewSession, WaitTurn
-from tertulia.storage.listener import NOTIFY_SESSION, SESSIONS
+from tertulia.storage.listener import SESSIONS
 from tertulia.storage.pool import Connection, Pool
 
 log = structlog.get_logger(__name__)
@@ -41,51 +41,56 @@ WHERE sessions.status = 'open' AND sessions.created_at = $12
 RETURNING session_id
 """
 
-# The usual case of a begin, in one statement: the session goes on to its next turn, and its messages are new.
-_BEGIN_NEXT = """
+# The usual case of a begin, in one statement: the session goes on to its next turn, and its messages are new. The
+# turn's beginning is the next event, and each message one more.
+_BEGIN_NEXT = f"""
 WITH session AS (
-    UPDATE sessions SET latest_turn = $2, updated_at = $3
+    UPDATE sessions SET latest_turn = $2, updated_at = $3, event = event + 1 + jsonb_array_length($4)
     WHERE session_id = $1 AND latest_turn < $2
       AND NOT EXISTS (SELECT FROM messages, jsonb_to_recordset($4) AS given (message_id text)
                       WHERE messages.session_id = $1 AND messages.message_id = given.message_id)
-    RETURNING session_id
+    RETURNING session_id, event - jsonb_array_length($4) AS begun
 ), begun AS (
-    INSERT INTO turns (session_id, turn, status, message_ids, started_at)
-    SELECT session_id, $2, 'running', jsonb_path_query_array($4, '$[*].message_id'), $3 FROM session
+    INSERT INTO turns (session_id, turn, status, message_ids, started_at, begun_event)
+    SELECT session_id, $2, 'running', jsonb_path_query_array($4, '$[*].message_id'), $3, begun FROM session
 ), written AS (
-    INSERT INTO messages (session_id, seq, turn, role, text, created_at, message_id)
-    SELECT session_id, seq, $2, role, text, created_at, message_id
+    INSERT INTO messages (session_id, seq, turn, role, text, created_at, message_id, event)
+    SELECT session_id, seq, $2, role, text, created_at, message_id, begun + row_number() OVER (ORDER BY seq)
     FROM session,
          jsonb_to_recordset($4) AS given (seq integer, role text, text text, created_at timestamptz, message_id text)
 )
-SELECT EXISTS (SELECT FROM session)
-"""
+SELECT pg_notify('{SESSIONS}', session_id) FROM session
+"""  # noqa: S608 - put together from constants
 
 # The usual case of an end, in one statement: the turn has not ended, began like this if it did, and is the last one.
+# Its messages are the next events, then comes the end itself, and that of the session.
 _END_LAST = f"""
 WITH session AS (
     UPDATE sessions
     SET state = $4, status = $5, owner = $6, turn = $2, latest_turn = $2, slots = $7, next_action = $8,
-        closed_reason = $9, hand_over = $18, updated_at = $3
+        closed_reason = $9, hand_over = $18, updated_at = $3,
+        event = event + jsonb_array_length($10) + CASE $5 WHEN 'closed' THEN 2 ELSE 1 END
     WHERE session_id = $1 AND turn < $2 AND latest_turn <= $2 AND updated_at <= $3
       AND NOT EXISTS (SELECT FROM turns WHERE session_id = $1 AND turn = $2 AND message_ids <> $12)
-    RETURNING session_id
+    RETURNING session_id, event - CASE $5 WHEN 'closed' THEN 1 ELSE 0 END AS ended
 ), streamed AS (
     DELETE FROM stream_deltas WHERE session_id = (SELECT session_id FROM session) AND turn < $2
 ), ended AS (
     INSERT INTO turns (session_id, turn, status, message_ids, reply, state_before, state_after, passed_over, tried,
-                       started_at, ended_at, intervention)
-    SELECT session_id, $2, $11, $12, $13, $14, $4, $15, $16, $17, $3, $19 FROM session
+                       started_at, ended_at, intervention, ended_event)
+    SELECT session_id, $2, $11, $12, $13, $14, $4, $15, $16, $17, $3, $19, ended FROM session
     ON CONFLICT (session_id, turn) DO UPDATE
     SET status = $11, message_ids = $12, reply = $13, state_before = $14, state_after = $4, passed_over = $15,
-        tried = $16, started_at = $17, ended_at = $3, intervention = $19
+        tried = $16, started_at = $17, ended_at = $3, intervention = $19,
+        ended_event = excluded.ended_event
 ), withdrawn AS (
     UPDATE messages SET withdrawn_in = $2
     WHERE session_id = (SELECT session_id FROM session) AND turn BETWEEN $20 AND $21
       AND NOT ($22 AND role = 'user') AND withdrawn_in IS NULL
 ), shown AS (
-    INSERT INTO messages (session_id, seq, turn, role, text, created_at, message_id)
-    SELECT session_id, seq, $2, role, text, created_at, message_id
+    INSERT INTO messages (session_id, seq, turn, role, text, created_at, message_id, event)
+    SELECT session_id, seq, $2, role, text, created_at, message_id,
+           ended - 1 - jsonb_array_length($10) + row_number() OVER (ORDER BY seq)
     FROM session,
          jsonb_to_recordset($10) AS shown (seq integer, role text, text text, created_at timestamptz, message_id text)
 )
@@ -119,15 +124,32 @@ _COUNT_AGAIN = """
 UPDATE messages SET withdrawn_in = NULL WHERE session_id = $1 AND withdrawn_in >= $2
 """
 
-_INSERT_BEGUN = """
-WITH begun AS (
-    INSERT INTO turns (session_id, turn, status, message_ids, started_at)
-    VALUES ($1, $2, 'running', jsonb_path_query_array($4, '$[*].message_id'), $3)
-)
-INSERT INTO messages (session_id, seq, turn, role, text, created_at, message_id)
-SELECT $1, seq, $2, role, text, created_at, message_id
-FROM jsonb_to_recordset($4) AS given (seq integer, role text, text text, created_at timestamptz, message_id text)
+# The same call again, because its caller has not heard of its success, is no news.
+_HAS_BEGUN_SO = """
+SELECT EXISTS (SELECT FROM turns
+               WHERE session_id = $1 AND turn = $2 AND status = 'running' AND started_at = $3
+                 AND message_ids = jsonb_path_query_array($4, '$[*].message_id'))
+   AND NOT EXISTS (SELECT FROM turns WHERE session_id = $1 AND turn > $2)
+   AND NOT EXISTS (SELECT seq, message_id FROM jsonb_to_recordset($4) AS given (seq integer, message_id text)
+                   EXCEPT SELECT seq, message_id FROM messages WHERE session_id = $1 AND turn = $2)
 """
+
+_INSERT_BEGUN = f"""
+WITH session AS (
+    UPDATE sessions SET event = event + 1 + jsonb_array_length($4)
+    WHERE session_id = $1
+    RETURNING session_id, event - jsonb_array_length($4) AS begun
+), begun AS (
+    INSERT INTO turns (session_id, turn, status, message_ids, started_at, begun_event)
+    SELECT session_id, $2, 'running', jsonb_path_query_array($4, '$[*].message_id'), $3, begun FROM session
+), written AS (
+    INSERT INTO messages (session_id, seq, turn, role, text, created_at, message_id, event)
+    SELECT session_id, seq, $2, role, text, created_at, message_id, begun + row_number() OVER (ORDER BY seq)
+    FROM session,
+         jsonb_to_recordset($4) AS given (seq integer, role text, text text, created_at timestamptz, message_id text)
+)
+SELECT pg_notify('{SESSIONS}', session_id) FROM session
+"""  # noqa: S608 - put together from constants
 
 _END_IN_SESSION = """
 UPDATE sessions
@@ -135,6 +157,12 @@ SET state = $4, status = $5, owner = $6, turn = $2, latest_turn = $2, slots = $7
     hand_over = $10, updated_at = $3
 WHERE session_id = $1 AND (latest_turn < $2 OR updated_at < $3 OR (latest_turn, updated_at) = ($2, $3))
 RETURNING session_id
+"""
+
+_HAS_ENDED_SO = """
+SELECT EXISTS (SELECT FROM turns
+               WHERE session_id = $1 AND turn = $2 AND ended_at = $3 AND (status, message_ids, reply) = ($4, $5, $6))
+   AND NOT EXISTS (SELECT FROM turns WHERE session_id = $1 AND turn > $2)
 """
 
 # What follows the turn, what an earlier end of it has shown, and the streamed text that nobody reads any more.
@@ -147,19 +175,28 @@ WITH streamed AS (
 DELETE FROM messages WHERE session_id = $1 AND turn = $2 AND NOT coalesce($3::jsonb ? message_id, false)
 """
 
-_INSERT_ENDED = """
-WITH ended AS (
+_INSERT_ENDED = f"""
+WITH session AS (
+    UPDATE sessions
+    SET event = event + jsonb_array_length($3) + CASE status WHEN 'closed' THEN 2 ELSE 1 END
+    WHERE session_id = $1
+    RETURNING session_id, event - CASE status WHEN 'closed' THEN 1 ELSE 0 END AS ended
+), ended AS (
     INSERT INTO turns (session_id, turn, status, message_ids, reply, state_before, state_after, passed_over, tried,
-                       started_at, ended_at, intervention)
-    VALUES ($1, $2, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                       started_at, ended_at, intervention, ended_event)
+    SELECT session_id, $2, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, ended FROM session
     ON CONFLICT (session_id, turn) DO UPDATE
     SET status = $4, message_ids = $5, reply = $6, state_before = $7, state_after = $8, passed_over = $9, tried = $10,
-        started_at = $11, ended_at = $12, intervention = $13
+        started_at = $11, ended_at = $12, intervention = $13, ended_event = excluded.ended_event
+), shown AS (
+    INSERT INTO messages (session_id, seq, turn, role, text, created_at, message_id, event)
+    SELECT session_id, seq, $2, role, text, created_at, message_id,
+           ended - 1 - jsonb_array_length($3) + row_number() OVER (ORDER BY seq)
+    FROM session,
+         jsonb_to_recordset($3) AS shown (seq integer, role text, text text, created_at timestamptz, message_id text)
 )
-INSERT INTO messages (session_id, seq, turn, role, text, created_at, message_id)
-SELECT $1, seq, $2, role, text, created_at, message_id
-FROM jsonb_to_recordset($3) AS shown (seq integer, role text, text text, created_at timestamptz, message_id text)
-"""
+SELECT pg_notify('{SESSIONS}', session_id) FROM session
+"""  # noqa: S608 - put together from constants
 
 _WITHDRAW = """
 UPDATE messages SET withdrawn_in = $2
@@ -167,10 +204,18 @@ WHERE session_id = $1 AND turn BETWEEN $3 AND $4 AND NOT ($5 AND role = 'user') 
 """
 
 _WAIT = f"""
-WITH waiting AS (
-    UPDATE turns SET resumes_at = $3 WHERE session_id = $1 AND turn = $2 AND status = 'running' RETURNING session_id
+WITH session AS (
+    UPDATE sessions SET event = event + 1
+    WHERE session_id = $1
+      AND EXISTS (SELECT FROM turns WHERE session_id = $1 AND turn = $2 AND status = 'running'
+                                      AND resumes_at IS DISTINCT FROM $3)
+    RETURNING session_id, event
+), waiting AS (
+    UPDATE turns SET resumes_at = $3, waits_event = event
+    FROM session
+    WHERE turns.session_id = $1 AND turn = $2 AND status = 'running'
 )
-SELECT pg_notify('{SESSIONS}', session_id) FROM waiting
+SELECT pg_notify('{SESSIONS}', session_id) FROM session
 """  # noqa: S608 - put together from constants
 
 _IS_OPEN = """
@@ -225,7 +270,7 @@ class PostgresTurns:
             NotFound: There is no such session.
         """
         async with self._pool.connection() as connection:
-            if await connection.fetchval(_BEGIN_NEXT, turn.session_id, turn.turn, turn.at, turn.messages):
+            if await connection.fetchrow(_BEGIN_NEXT, turn.session_id, turn.turn, turn.at, turn.messages):
                 return {}
         async with self._pool.transaction() as connection:
             in_time = await connection.fetchval(_BEGIN_IN_SESSION, turn.session_id, turn.turn, turn.at)
@@ -254,12 +299,13 @@ class PostgresTurns:
             if not await _end_in_session(connection, turn):
                 await _explain(connection, turn)
                 return
+            if await _has_ended_so(connection, turn):
+                return
             await connection.execute(_CLEAR_FOR_END, turn.session_id, turn.turn, turn.message_ids)
             await connection.execute(_COUNT_AGAIN, turn.session_id, turn.turn)
             await _insert_ended(connection, turn)
             if turn.withdraws:
                 await connection.execute(_WITHDRAW, turn.session_id, turn.turn, *_withdrawn(turn))
-            await connection.execute(NOTIFY_SESSION, turn.session_id)
 
     async def outcome(self, session_id: SessionId, message_id: MessageId) -> Reply | None:
         """Find the outcome of a message; None where no turn has answered it."""
@@ -312,6 +358,8 @@ def _reply_to(message_id: MessageId, reply: Any) -> Reply:
 
 async def _replace(connection: Connection, turn: BeginTurn, answered: Container[MessageId | None]) -> None:
     fresh = [message for message in turn.messages if message.message_id not in answered]
+    if await connection.fetchval(_HAS_BEGUN_SO, turn.session_id, turn.turn, turn.at, fresh):
+        return
     await connection.execute(_FORGET_FROM_TURN_ON, turn.session_id, turn.turn)
     await connection.execute(_COUNT_AGAIN, turn.session_id, turn.turn)
     if fresh or not turn.messages:
@@ -362,6 +410,13 @@ async def _end_last(connection: Connection, turn: EndTurn) -> bool:
         *_withdrawn(turn),
     )
     return row is not None
+
+
+async def _has_ended_so(connection: Connection, turn: EndTurn) -> bool:
+    found: bool = await connection.fetchval(
+        _HAS_ENDED_SO, turn.session_id, turn.turn, turn.ended_at, turn.status, turn.message_ids, turn.reply
+    )
+    return found
 
 
 async def _insert_ended(connection: Connection, turn: EndTurn) -> None:

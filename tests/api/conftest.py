@@ -21,7 +21,7 @@ from tests.fakes import (
     InMemoryDefinitions,
     InMemoryRecords,
     InMemoryTranscripts,
-    ScriptedDeltas,
+    ScriptedEvents,
     ScriptedSessions,
 )
 
@@ -42,16 +42,16 @@ class World:
     app: FastAPI
     records: InMemoryRecords = field(default_factory=InMemoryRecords)
     transcripts: InMemoryTranscripts = field(default_factory=InMemoryTranscripts)
-    deltas: ScriptedDeltas = field(default_factory=ScriptedDeltas)
+    events: ScriptedEvents = field(default_factory=ScriptedEvents)
     providers: InMemoryProviders = field(default_factory=InMemoryProviders)
 
     def __post_init__(self) -> None:
-        self.sessions = ScriptedSessions(self.records, self.transcripts)
+        self.sessions = ScriptedSessions(self.records, self.transcripts, self.events)
         self.app.state.ports = ApiPorts(
             sessions=self.sessions,
             records=self.records,
             transcripts=self.transcripts,
-            deltas=self.deltas,
+            events=self.events,
             definitions=InMemoryDefinitions(GREETER),
             providers=self.providers,
             recruiting=None,  # type: ignore[arg-type]  # its calls are tested over a real database
@@ -87,7 +87,7 @@ async def served() -> AsyncIterator[tuple[FastAPI, str]]:
     await asyncio.gather(server, return_exceptions=True)
 
 
-_REQUIRED = ("sessions", "records", "transcripts", "deltas", "definitions", "providers", "recruiting", "parts")
+_REQUIRED = ("sessions", "records", "transcripts", "events", "definitions", "providers", "recruiting", "parts")
 
 
 @pytest.fixture

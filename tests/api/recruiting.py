@@ -22,7 +22,7 @@ from tests.fakes import (
     InMemoryDefinitions,
     InMemoryRecords,
     InMemoryTranscripts,
-    ScriptedDeltas,
+    ScriptedEvents,
     ScriptedSessions,
 )
 
@@ -56,14 +56,14 @@ class Office:
     """The API and what is behind it. A request is of the tenant that the header X-Tenant names."""
 
     def __init__(self, pool: Pool) -> None:
-        records, transcripts = InMemoryRecords(), InMemoryTranscripts()
-        self.sessions = ScriptedSessions(records, transcripts)
+        records, transcripts, events = InMemoryRecords(), InMemoryTranscripts(), ScriptedEvents()
+        self.sessions = ScriptedSessions(records, transcripts, events)
         self.app = create_app(
             ApiPorts(
                 sessions=self.sessions,
                 records=records,
                 transcripts=transcripts,
-                deltas=ScriptedDeltas(),
+                events=events,
                 definitions=InMemoryDefinitions(),
                 providers=InMemoryProviders(),
                 recruiting=RecruitingPorts(

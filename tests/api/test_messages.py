@@ -184,7 +184,7 @@ class TestReceipts:
                     update={"status": SessionStatus.CLOSED, "waiting": 2}
                 )
 
-        world.change(sessions=ClosedWithMessagesWaiting(world.records, world.transcripts))
+        world.change(sessions=ClosedWithMessagesWaiting(world.records, world.transcripts, world.events))
 
         assert (await api.get(f"{messages}/m-404")).status_code == 404
 

@@ -62,11 +62,11 @@ async def test_a_chat_with_a_session_that_has_ended_says_so(
 
 
 async def test_a_cut_stream_is_taken_up_again_under_the_same_id(tertulia: Cli, world: World) -> None:
-    world.deltas.put(RuntimeError("cuts the stream"))
-    world.deltas.put(RuntimeError("and again"))
+    world.events.put(RuntimeError("cuts the stream"))
+    world.events.put(RuntimeError("and again"))
     world.sessions.ending.clear()
     chatting = asyncio.create_task(tertulia("chat", "--definition", "greeter", said="Ada\n"))
-    await world.deltas.drained()
+    await world.events.drained()
     world.sessions.ending.set()
 
     outcome = await chatting
@@ -82,11 +82,13 @@ async def test_an_engine_that_is_lost_midway_is_asked_again_under_the_same_id(te
             if not self.lost.is_set():
                 self.lost.set()
                 raise Unavailable("Temporal", "no answer")
+            self.ending.set()
             return await super().send(session_id, message)
 
         lost = asyncio.Event()
 
-    sessions = LostOnce(world.records, world.transcripts)
+    sessions = LostOnce(world.records, world.transcripts, world.events)
+    sessions.ending.clear()
     world.change(sessions=sessions)
 
     outcome = await tertulia("chat", "--definition", "greeter", said="Ada\n")
@@ -98,10 +100,10 @@ async def test_an_engine_that_is_lost_midway_is_asked_again_under_the_same_id(te
 
 async def test_a_turn_that_waits_for_a_provider_says_when_it_goes_on(tertulia: Cli, world: World) -> None:
     resumes_at = datetime(2026, 3, 14, 12, tzinfo=UTC)
-    world.deltas.put(TurnWaits(turn=1, resumes_at=resumes_at))
+    world.events.put(TurnWaits(turn=1, resumes_at=resumes_at))
     world.sessions.ending.clear()
     chatting = asyncio.create_task(tertulia("chat", "--definition", "greeter", said="Ada\n"))
-    await world.deltas.drained()
+    await world.events.drained()
     world.sessions.ending.set()
 
     outcome = await chatting
@@ -134,10 +136,10 @@ async def test_a_terminal_shows_text_as_it_streams(tertulia: Cli, world: World) 
     async with terminal(tertulia, "chat", "--definition", "greeter") as person:
         await person.shows("> ")
         person.types("hello\n")
-        world.deltas.put(Delta(turn=1, attempt=1, offset=0, text="Wro"))
+        world.events.put(Delta(turn=1, attempt=1, offset=0, text="Wro"))
         await person.shows("Wro")
-        world.deltas.put(Delta(turn=1, attempt=2, offset=0, text="You sa"))
-        world.deltas.put(Delta(turn=1, attempt=2, offset=6, text="id"))
+        world.events.put(Delta(turn=1, attempt=2, offset=0, text="You sa"))
+        world.events.put(Delta(turn=1, attempt=2, offset=6, text="id"))
         assert "WroYou" not in await person.shows("You said")
 
         world.sessions.ending.set()
@@ -161,7 +163,7 @@ async def test_a_person_who_leaves_in_the_middle_of_a_reply_finds_it_later(
     async with terminal(tertulia, "chat", "--session", session) as person:
         await person.shows("> ")
         person.types("hello\n")
-        world.deltas.put(Delta(turn=1, attempt=1, offset=0, text="You"))
+        world.events.put(Delta(turn=1, attempt=1, offset=0, text="You"))
         await person.shows("You")
         person.process.send_signal(signal.SIGINT)
         await person.shows(f"tertulia chat --session {session}")

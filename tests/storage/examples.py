@@ -106,8 +106,11 @@ def end(
     )
 
 
+_LEFT_OUT = {"session_id", "event", "begun_event", "waits_event", "ended_event"}
+
+
 async def rows(pool: Pool, session_id: SessionId = CHAT) -> dict[str, list[dict[str, Any]]]:
-    """All that is stored of a session."""
+    """All that is stored of a session, but for the numbers of its events, which differ where things were done again."""
     statements = {
         "sessions": "SELECT * FROM sessions WHERE session_id = $1",
         "turns": "SELECT * FROM turns WHERE session_id = $1 ORDER BY turn",
@@ -116,7 +119,7 @@ async def rows(pool: Pool, session_id: SessionId = CHAT) -> dict[str, list[dict[
     async with pool.connection() as connection:
         return {
             table: [
-                {column: value for column, value in row.items() if column != "session_id"}
+                {column: value for column, value in row.items() if column not in _LEFT_OUT}
                 for row in await connection.fetch(statement, session_id)
             ]
             for table, statement in statements.items()

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -18,13 +19,20 @@ from tertulia.storage.pool import connect, open_pool
 from tertulia.storage.transcripts import PostgresTranscripts
 
 
-@pytest.fixture
-async def empty_database(postgres_dsn: str) -> AsyncIterator[str]:
+@asynccontextmanager
+async def empty_database_of(postgres_dsn: str) -> AsyncIterator[str]:
+    """Make a database with nothing in it, for as long as the block lasts."""
     name = f"empty_{uuid4().hex}"
     async with connect(postgres_dsn) as connection:
         await connection.execute(f"CREATE DATABASE {name}")
         yield urlunsplit(urlsplit(postgres_dsn)._replace(path=f"/{name}"))
         await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def empty_database(postgres_dsn: str) -> AsyncIterator[str]:
+    async with empty_database_of(postgres_dsn) as dsn:
+        yield dsn
 
 
 @pytest.fixture

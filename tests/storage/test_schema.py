@@ -11,7 +11,7 @@ from tertulia.domain.conversation import Owner, Role, SessionStatus, TurnStatus
 from tertulia.domain.costs import CostSource
 from tertulia.domain.errors import FailureClass
 from tertulia.domain.turns import SessionFilter
-from tertulia.storage import deltas, provider_metrics, provider_states, sessions, transcripts, turns
+from tertulia.storage import provider_metrics, provider_states, session_events, sessions, transcripts, turns
 from tertulia.storage.pool import Pool
 
 from .examples import at
@@ -48,8 +48,8 @@ WITH opened AS (
            'open', 'bot', 9, 9, '{}', now() - n * interval '1 minute', now()
     FROM generate_series(1, 10000) AS n
 ), taken AS (
-    INSERT INTO turns (session_id, turn, status, message_ids, started_at)
-    SELECT 's' || n, turn, 'running', '[]', now()
+    INSERT INTO turns (session_id, turn, status, message_ids, started_at, begun_event)
+    SELECT 's' || n, turn, 'running', '[]', now(), turn
     FROM generate_series(1, 100) AS n, generate_series(0, 99) AS turn
 ), asked AS (
     INSERT INTO attempts (attempt_id, session_id, turn, ask, provider, attempt, tenant, started_at, ended_at,
@@ -60,8 +60,8 @@ WITH opened AS (
     INSERT INTO provider_history (provider, at, reason, before, after)
     SELECT 'p' || n % 5, now(), '', '{}', '{}' FROM generate_series(1, 10000) AS n
 ), spoken AS (
-    INSERT INTO messages (session_id, seq, turn, role, text, created_at, message_id)
-    SELECT 's' || n, turn + 1, turn, 'user', 'Hello', now(), 'm' || turn
+    INSERT INTO messages (session_id, seq, turn, role, text, created_at, message_id, event)
+    SELECT 's' || n, turn + 1, turn, 'user', 'Hello', now(), 'm' || turn, turn
     FROM generate_series(1, 100) AS n, generate_series(0, 99) AS turn
 )
 INSERT INTO stream_deltas (session_id, turn, attempt, text_offset, text)
@@ -89,13 +89,14 @@ async def test_every_list_and_read_finds_an_index_that_has_its_order(crowded: Po
     reads: list[tuple[str, list[object]]] = [
         (sessions._GET, ["s1"]),
         (transcripts._MESSAGES, ["s1", 50, 10]),
-        (transcripts._WINDOW, ["s1", 50, 10]),
+        (transcripts._WINDOW, ["s1", 50, 10, True]),
         (transcripts._TURN, ["s1", 9]),
         (transcripts._TURN_OF, ["s1", "m9"]),
         (turns._OUTCOME, ["s1", "m9"]),
         (provider_metrics._HISTORY, ["p1", 9]),
-        (deltas._TURN_OF, ["s1", "m9"]),
-        (deltas._PIECES, ["s1", 9, 1, 50, 10]),
+        (session_events._BEGINNING_OF, ["s1", "m9"]),
+        (session_events._PLACES, ["s1"]),
+        (session_events._PIECES, ["s1", 9, 1, 50, 10]),
     ]
     for statement, arguments in [*lists, *reads]:
         plan = await explained(crowded, statement, arguments)

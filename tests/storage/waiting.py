@@ -28,3 +28,12 @@ async def until_away(attempt: Callable[[], Awaitable[object]]) -> None:
                 await attempt()
             except Unavailable:
                 return
+
+
+async def until_true(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Look until something holds."""
+    async with asyncio.timeout(30):
+        for _ in count():
+            if await holds():
+                return
+            await asyncio.sleep(0.01)

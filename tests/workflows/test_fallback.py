@@ -17,9 +17,9 @@ from temporalio.client import Client
 from tertulia.domain.conversation import Close, SessionStatus, TurnStatus
 from tertulia.domain.errors import FailureClass, NotAdmitted
 from tertulia.domain.ids import MessageId, ProviderName
-from tertulia.domain.turns import Delta, TurnWaits
+from tertulia.domain.turns import TurnWaits
 from tertulia.embedded.simulator import BlackHole, Exchange, ProviderSimulator, Status
-from tertulia.storage.deltas import PostgresDeltas
+from tertulia.storage.session_events import PostgresSessionEvents
 from tests.engine import DEFINITIONS, Engine, running_engine, simulated
 
 NAMES = ("first", "second", "third")
@@ -146,15 +146,15 @@ async def test_a_turn_in_which_nobody_can_be_asked_waits_for_the_gate_that_an_ea
 
 async def test_a_turn_that_waits_says_until_when(lab: Lab, database: str) -> None:
     lab.refuse(LATER)
-    async with lab.engine() as engine, PostgresDeltas(engine.pool, database) as deltas:
+    async with lab.engine() as engine, PostgresSessionEvents(engine.pool, database) as events:
         chat = await engine.chat()
-        following = deltas.follow(chat.id, MessageId("m1"))
+        following = events.follow_message(chat.id, MessageId("m1"))
         sending = asyncio.create_task(chat.say("Hello", "m1"))
 
         until = await chat.waits()
 
-        told: Delta | TurnWaits = await anext(following)
-        assert told == TurnWaits(turn=1, resumes_at=until)
+        told = [(await anext(following)).event for _ in range(3)]
+        assert told[-1] == TurnWaits(turn=1, resumes_at=until)
         assert (await chat.turn(1)).resumes_at == until
         metadata = await chat.workflow.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
         assert f"waits for a provider until {until:%H:%M:%S} UTC" in metadata.current_details
