@@ -169,6 +169,8 @@ def _standing(
     owed = rotation.owed
     for tier in snapshot.tiers:
         for group in (tier.degraded, tier.healthy) if trickle else (tier.healthy, tier.degraded):
+            if not group:
+                continue
             able = _able(group, demand)
             front = [t.offer for t in able if picked.get(t.provider, 0) < t.room and slow < t.share]
             if front:
