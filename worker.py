@@ -7,6 +7,7 @@ from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.errors import ErrorTranslation
+from activities.intake import ApplicationIntake
 from activities.provider_calls import ProviderCalls
 from activities.provider_health import HealthChecks
 from activities.turns import TurnActivities
@@ -14,10 +15,13 @@ from tertulia.composition import open_provider_service
 from tertulia.config import Settings
 from tertulia.domain.ids import TASK_QUEUE
 from tertulia.provider_service.service import ProviderService
+from tertulia.storage.applications import PostgresApplications
 from tertulia.storage.definition_files import DefinitionFiles
 from tertulia.storage.definitions import PostgresPinnedDefinitions
 from tertulia.storage.deltas import PostgresDeltas, sweeping
+from tertulia.storage.jobs import PostgresJobs
 from tertulia.storage.pool import Pool, open_pool
+from tertulia.storage.profiles import PostgresCandidates
 from tertulia.storage.transcripts import PostgresTranscripts
 from tertulia.storage.turns import PostgresTurns
 from tertulia.temporal import connect
@@ -57,7 +61,8 @@ def build_worker(
 ) -> Worker:
     """Connect activities to their adapters."""
     patience = timedelta(seconds=settings.provider_patience)
-    turns = TurnActivities(PostgresTurns(pool), DefinitionFiles(settings.definitions_dir), providers, patience)
+    intake = ApplicationIntake(PostgresJobs(pool), PostgresApplications(pool), PostgresCandidates(pool))
+    turns = TurnActivities(PostgresTurns(pool), DefinitionFiles(settings.definitions_dir), providers, intake, patience)
     calls = ProviderCalls(
         providers,
         PostgresTranscripts(pool),

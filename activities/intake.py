@@ -1,22 +1,27 @@
 """Chats that fill in applications: a candidate's session about a job has an application, and each turn adds to it."""
 
-from contextlib import suppress
+import structlog
+from pydantic import JsonValue
 
 from tertulia.domain import applications, interviews, profiles
-from tertulia.domain.applications import Actor, ApplicationId, ToApply
-from tertulia.domain.conversation import OpenSession
+from tertulia.domain.applications import Actor, Application, ApplicationId, Step, ToApply
+from tertulia.domain.conversation import CANDIDATE, OpenSession
 from tertulia.domain.definition import Definition
-from tertulia.domain.errors import NotFound, Refused
+from tertulia.domain.dialogue import CANCEL
+from tertulia.domain.errors import NotFound, Refused, TertuliaError, Unavailable
 from tertulia.domain.ids import TenantId
-from tertulia.domain.jobs import JobId
+from tertulia.domain.jobs import Job, JobId
 from tertulia.domain.turns import EndTurn, NewSession
 from tertulia.ports import Applications, Candidates, Jobs
 
-_CANDIDATE = "candidate"
+log = structlog.get_logger(__name__)
 
 
 class ApplicationIntake:
-    """Accompanies sessions. Each call can be repeated: what is known already changes nothing."""
+    """Accompanies sessions. Each call can be repeated: what is known already changes nothing.
+
+    Nothing but storage that is away keeps a session from going on.
+    """
 
     def __init__(self, jobs: Jobs, applications: Applications, candidates: Candidates) -> None:
         self._jobs = jobs
@@ -25,49 +30,81 @@ class ApplicationIntake:
 
     async def interview(self, opening: OpenSession, definition: Definition) -> Definition:
         """Let the application that a session opens with ask the questions of the session's job."""
-        if opening.role != _CANDIDATE or opening.job_id is None:
-            return definition
-        try:
-            job = await self._jobs.get(TenantId(opening.tenant), JobId(opening.job_id))
-        except NotFound:
-            return definition
-        return interviews.about(definition, job)
+        job = await self._job(opening) if interviews.is_interview(definition) else None
+        return definition if job is None else interviews.about(definition, job)
 
-    async def begin(self, session: NewSession) -> None:
-        """Begin the application of a candidate's session about a job, or go on with the undecided one."""
-        opening, at = session.opening, session.opened_at
-        if opening.role != _CANDIDATE or opening.job_id is None:
-            return
+    async def begin(self, session: NewSession, definition: Definition) -> dict[str, JsonValue]:
+        """Begin the application of a candidate's session about a job, or go on with the undecided one.
+
+        Returns:
+            What need not be asked, by the names of slots.
+        """
+        opening = session.opening
+        job = await self._job(opening)
+        application = await self._apply(session, job) if job else None
+        if opening.role != CANDIDATE or not interviews.is_interview(definition):
+            return {}
         tenant = TenantId(opening.tenant)
-        # The job's id may be the caller's own, or the job closed by now; people may talk about it all the same.
-        with suppress(NotFound, Refused):
-            job = await self._jobs.get(tenant, JobId(opening.job_id))
-            profile = await self._candidates.profile(tenant, opening.user_id)
-            order = ToApply(
-                application_id=ApplicationId(session.session_id),
-                user_id=opening.user_id,
-                session_id=session.session_id,
-            )
-            opened = await self._applications.open(
-                tenant, applications.created(order, job, profile, Actor.CANDIDATE, at)
-            )
-            await self._applications.change(
-                tenant, opened.application_id, lambda before: applications.continued(before, session.session_id, at)
-            )
+        profile = await self._candidates.profile(tenant, opening.user_id)
+        resume = await self._candidates.resume(tenant, opening.user_id)
+        return {
+            **({interviews.ROLE: job.title} if job else {}),
+            **interviews.known(definition, profile, resume),
+            **(application.answers if application else {}),
+        }
 
     async def follow(self, turn: EndTurn) -> None:
         """Add what a turn has brought to the session's application, if it has one, and to the person's profile."""
-        found = await self._applications.of_session(turn.session_id)
-        if found is None:
+        try:
+            await self._follow(turn)
+        except Unavailable:
+            raise
+        except TertuliaError as error:
+            log.warning("turn not followed", session_id=turn.session_id, turn=turn.turn, error=type(error).__name__)
+
+    async def _follow(self, turn: EndTurn) -> None:
+        withdraws = turn.session.closed_reason == CANCEL and bool(turn.message_ids)
+        if not turn.news and not withdraws:
             return
-        tenant, application = found
         slots, at = turn.session.slots, turn.ended_at
-        job = await self._jobs.get(tenant, application.job_id)
-        after = await self._applications.change(
-            tenant, application.application_id, lambda before: applications.filled(before, job, slots, at)
-        )
+
+        def step(before: Application, job: Job) -> Step:
+            filled = applications.filled(before, job, slots, turn.news, at)
+            return applications.withdrawn(filled, job, at) if withdraws else filled
+
+        followed = await self._applications.follow(turn.session_id, turn.turn, step)
+        if followed is None:
+            return
+        said = {name: slots.get(name) for name in turn.news}
+        answers = {qid: value for qid, value in followed.application.answers.items() if qid in said}
         await self._candidates.change(
-            tenant,
-            application.user_id,
-            lambda before: profiles.remembering(profiles.told(before, slots, at), job, after.answers, at),
+            followed.tenant,
+            followed.application.user_id,
+            lambda before: profiles.remembering(profiles.told(before, said, at), followed.job, answers, at),
+        )
+
+    async def _job(self, opening: OpenSession) -> Job | None:
+        """Read the job that the session's person applies for; its id may be the caller's own, and mean nothing here."""
+        if not opening.applies or opening.job_id is None:
+            return None
+        try:
+            return await self._jobs.get(TenantId(opening.tenant), JobId(opening.job_id))
+        except NotFound:
+            return None
+
+    async def _apply(self, session: NewSession, job: Job) -> Application | None:
+        opening, at = session.opening, session.opened_at
+        tenant = TenantId(opening.tenant)
+        order = ToApply(
+            application_id=ApplicationId(session.session_id), user_id=opening.user_id, session_id=session.session_id
+        )
+        profile = await self._candidates.profile(tenant, opening.user_id)
+        try:
+            begun = applications.created(order, job, profile, Actor.CANDIDATE, at)
+        except Refused:
+            # The job is closed by now; people may talk about it all the same.
+            return None
+        opened = await self._applications.open(tenant, begun)
+        return await self._applications.change(
+            tenant, opened.application_id, lambda before: applications.continued(before, session.session_id, at)
         )

@@ -4,9 +4,10 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, JsonValue
 from temporalio import activity
 
+from activities.intake import ApplicationIntake
 from tertulia.domain.conversation import OpenSession, Payload, Reply
 from tertulia.domain.definition import Definition
 from tertulia.domain.ids import DefinitionName, MessageId, ProviderName, SessionId
@@ -19,6 +20,18 @@ class Opening(Payload):
     session_id: SessionId
     opening: OpenSession
     opened_at: AwareDatetime
+
+
+class SessionOpened(Payload):
+    """Answer to Opening.
+
+    Attributes:
+        definition: The session's application, pinned from here on.
+        known: What need not be asked, by the names of slots.
+    """
+
+    definition: Definition
+    known: dict[str, JsonValue] = {}
 
 
 class Recall(Payload):
@@ -51,21 +64,28 @@ class TurnActivities:
     """
 
     def __init__(
-        self, turns: Turns, definitions: Definitions, providers: RankingProviders, patience: timedelta
+        self,
+        turns: Turns,
+        definitions: Definitions,
+        providers: RankingProviders,
+        intake: ApplicationIntake,
+        patience: timedelta,
     ) -> None:
         self._turns = turns
         self._definitions = definitions
         self._providers = providers
+        self._intake = intake
         self._patience = patience
 
     @activity.defn
-    async def open_session(self, opening: Opening) -> Definition:
-        """Store the session, and return its application, pinned from here on.
+    async def open_session(self, opening: Opening) -> SessionOpened:
+        """Store the session, and return its application, pinned from here on, with what is known already.
 
         Raises:
             NotFound: There is no definition of that name.
         """
-        definition = self._definitions.get(DefinitionName(opening.opening.definition))
+        on_offer = self._definitions.get(DefinitionName(opening.opening.definition))
+        definition = await self._intake.interview(opening.opening, on_offer)
         session = NewSession(
             session_id=opening.session_id,
             opening=opening.opening,
@@ -73,7 +93,7 @@ class TurnActivities:
             opened_at=opening.opened_at,
         )
         await self._turns.open(session, definition)
-        return definition
+        return SessionOpened(definition=definition, known=await self._intake.begin(session, definition))
 
     @activity.defn
     async def begin_turn(self, turn: BeginTurn) -> TurnBegun:
@@ -94,8 +114,14 @@ class TurnActivities:
 
     @activity.defn
     async def end_turn(self, turn: EndTurn) -> None:
-        """Store the reply, the session as it stands, and the evidence, in one transaction."""
+        """Store the reply, the session as it stands, and the evidence, in one transaction; then what follows from it.
+
+        What follows is an application's. It can be repeated as well, and a worker that dies before it is done leaves it
+        to the next one, which does all of it again.
+        """
         await self._turns.end(turn)
+        if turn.applies:
+            await self._intake.follow(turn)
 
     @activity.defn
     async def recall_turn(self, recall: Recall) -> Reply | None:

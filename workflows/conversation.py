@@ -77,6 +77,7 @@ class Conversation:
 
     Args:
         tenant: On whose account providers are asked.
+        applies: Whether the person applies for a job.
         is_superseded: Tells whether a later message takes the place of the turn that runs.
         is_closing: Tells whether somebody wants the session to end, so that a turn does not wait for a provider.
         is_wanted_by_human: Tells whether somebody waits to take over, so that the bot is not to speak any more.
@@ -97,12 +98,14 @@ class Conversation:
         definition: Definition,
         tenant: str,
         *,
+        applies: bool,
         is_superseded: Callable[[], bool],
         is_closing: Callable[[], bool],
         is_wanted_by_human: Callable[[], bool],
     ) -> None:
         self._session_id = session_id
         self._tenant = tenant
+        self._applies = applies
         self._is_superseded = is_superseded
         self._is_closing = is_closing
         self._is_wanted_by_human = is_wanted_by_human
@@ -219,7 +222,7 @@ class Conversation:
 
     def _next_turn(self, arrivals: Sequence[Arrival] = ()) -> Turn:
         self.turn += 1
-        self.running = Turn(self.turn, workflow.now(), self.machine.state, self.owner, arrivals)
+        self.running = Turn(self.turn, workflow.now(), self.machine, self.owner, arrivals)
         return self.running
 
     async def _undo(self, order: Undo, request_id: MessageId) -> Turn:
@@ -387,6 +390,8 @@ class Conversation:
                 ended_at=self._now(),
                 intervention=turn.intervention,
                 withdraws=turn.withdraws,
+                news=turn.news(session.slots) if self._applies else (),
+                applies=self._applies,
             ),
             **options.STORAGE,
         )

@@ -124,14 +124,14 @@ class Session:
 
     async def _open(self) -> None:
         opening = OpenSession.model_validate(self._start.model_dump(include=set(OpenSession.model_fields)))
-        definition = await workflow.execute_local_activity_method(
+        opened = await workflow.execute_local_activity_method(
             TurnActivities.open_session,
             Opening(session_id=self._id, opening=opening, opened_at=workflow.info().start_time),
             **options.STORAGE,
         )
-        self._use(definition)
+        self._use(opened.definition)
         visibility.show_opening(opening)
-        await self._conversation.happen(SessionStarted(context=opening.context))
+        await self._conversation.happen(SessionStarted(context={**opened.known, **opening.context}))
         self._opened = True
 
     def _use(self, definition: Definition) -> None:
@@ -139,6 +139,7 @@ class Session:
             self._id,
             definition,
             self._start.tenant,
+            applies=self._start.applies,
             is_superseded=self._is_superseded,
             is_closing=lambda: self._closing is not None,
             is_wanted_by_human=lambda: self._orders.want_human,

@@ -1,10 +1,11 @@
 """One turn of a session, as it is collected while it happens."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from pydantic import JsonValue
 from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
@@ -12,6 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from tertulia.domain.conversation import Intervention, Message, Owner, Reply, RunningTurn, TurnStatus
     from tertulia.domain.events import Ask
     from tertulia.domain.ids import MessageId
+    from tertulia.domain.machine import MachineState
     from tertulia.domain.turns import SessionProjection, Withdrawal
     from workflows.fallback import Fallback
     from workflows.inbox import Arrival
@@ -37,11 +39,12 @@ class Turn:
     reply: Reply
 
     def __init__(
-        self, number: int, started_at: datetime, state_before: str, owner: Owner, arrivals: Sequence[Arrival]
+        self, number: int, started_at: datetime, before: MachineState, owner: Owner, arrivals: Sequence[Arrival]
     ) -> None:
         self.number = number
         self.started_at = started_at
-        self.state_before = state_before
+        self.state_before = before.state
+        self._slots_before = before.slots
         self.owner = owner
         self.arrivals = tuple(arrivals)
         self.intervention: Intervention | None = None
@@ -76,6 +79,11 @@ class Turn:
             provider=asking.provider if asking else None,
             waiting_until=self.fallback.waiting_until if self.fallback else None,
         )
+
+    def news(self, slots: Mapping[str, JsonValue]) -> tuple[str, ...]:
+        """Name the slots that have another value than before the turn, or none any more."""
+        before = self._slots_before
+        return tuple(name for name in {**before, **slots} if before.get(name) != slots.get(name))
 
     def settle(self, session: SessionProjection) -> None:
         """Fix the outcome. A turn has failed where the person is asked to try again."""

@@ -8,7 +8,7 @@ The first answer takes a draft to `in_progress`. What is submitted is screened a
 rules of `domain/scoring.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Literal, NamedTuple, NewType
@@ -18,7 +18,7 @@ from pydantic import AwareDatetime, Field, JsonValue
 from tertulia.domain import scoring
 from tertulia.domain.conversation import Payload
 from tertulia.domain.errors import InvalidInput, Refused, TransitionRefused
-from tertulia.domain.ids import SessionId
+from tertulia.domain.ids import SessionId, TenantId
 from tertulia.domain.jobs import Job, JobId, JobStatus
 from tertulia.domain.profiles import Profile
 from tertulia.domain.slots import NotUnderstood, Slot, Understood, accept
@@ -171,6 +171,14 @@ class CandidatePage(Payload):
     next: str | None = None
 
 
+class Followed(NamedTuple):
+    """An application after a step that a chat has brought, with its job, and whose it is."""
+
+    tenant: TenantId
+    application: Application
+    job: Job
+
+
 class ToApply(Payload):
     """Who applies for what.
 
@@ -221,8 +229,7 @@ def answered(application: Application, job: Job, answers: Mapping[str, JsonValue
     if problems:
         said = "; ".join(f"{qid}: {problem}" for qid, problem in sorted(problems.items()))
         raise InvalidInput(said, field="body.answers")
-    kept = {qid: value for qid, value in application.answers.items() if answers.get(qid, value) is not None}
-    after = kept | readings.valid
+    after = _with_answers(application.answers, {**answers, **readings.valid})
     if after == application.answers and application.status is not ApplicationStatus.DRAFT:
         return Step(application)
     changed = application.model_copy(
@@ -253,22 +260,50 @@ def moved(
     return _then(step, ApplicationStatus.SCREENED, job, Actor.SYSTEM, now)
 
 
-def filled(application: Application, job: Job, slots: Mapping[str, JsonValue], now: datetime) -> Step:
-    """Take what a chat has collected: a slot answers the question of its name, if the question's rules let it pass.
+def filled(
+    application: Application, job: Job, slots: Mapping[str, JsonValue], news: Collection[str], now: datetime
+) -> Step:
+    """Take what a turn of a chat has brought: a slot answers the question of its name, if its rules let it pass.
 
-    A chat that has worked out its score is through with its questions, so what is complete by then is submitted.
+    A chat that has worked out its score is through with its questions, so what is complete by then is submitted. What
+    is corrected afterwards is screened again, for as long as nobody has decided anything.
+
+    Args:
+        slots: All that the chat knows.
+        news: The slots that have another value than before the turn, or none any more; the others may have been
+            changed elsewhere meanwhile.
     """
+    told = {qid: slots.get(qid) for qid in news if qid in job.slots and application.answers.get(qid) != slots.get(qid)}
+    taken_back = {qid: None for qid, value in told.items() if value is None}
+    answers = taken_back | _readings(job.slots, {qid: told[qid] for qid in told.keys() - taken_back}, now).valid
+    if application.status is ApplicationStatus.SCREENED and answers:
+        return _screened_again(application, job, answers, now)
     if application.status not in _ANSWERABLE:
         return Step(application)
-    told = {qid: value for qid, value in slots.items() if application.answers.get(qid) != value}
-    step = Step(application)
-    if valid := _readings(job.slots, told, now).valid:
-        step = answered(application, job, valid, Actor.CANDIDATE, now)
+    step = answered(application, job, answers, Actor.CANDIDATE, now) if answers else Step(application)
     if scoring.SCORE not in slots or job.status is not JobStatus.OPEN or unanswered(step.application, job):
         return step
     if step.application.status is ApplicationStatus.DRAFT:
         step = _then(step, ApplicationStatus.IN_PROGRESS, job, Actor.CANDIDATE, now)
     return _then(step, ApplicationStatus.SUBMITTED, job, Actor.CANDIDATE, now)
+
+
+def withdrawn(step: Step, job: Job, now: datetime) -> Step:
+    """Withdraw an application at its person's wish; one that is decided stays as it is."""
+    if ApplicationStatus.WITHDRAWN not in MAY_FOLLOW[step.application.status]:
+        return step
+    return _then(step, ApplicationStatus.WITHDRAWN, job, Actor.CANDIDATE, now)
+
+
+def _screened_again(application: Application, job: Job, answers: Mapping[str, JsonValue], now: datetime) -> Step:
+    after = _with_answers(application.answers, answers)
+    again = {"answers": after, "prescreen": prescreen(job, after, now), "updated_at": now}
+    changed = application.model_copy(update=again)
+    return Step(changed, (_entry("answered", changed, Actor.CANDIDATE, now, qids=answers),))
+
+
+def _with_answers(before: Mapping[str, JsonValue], answers: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    return {qid: value for qid, value in {**before, **answers}.items() if value is not None}
 
 
 def _then(step: Step, to: ApplicationStatus, job: Job, by: Actor, now: datetime) -> Step:

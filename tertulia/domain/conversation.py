@@ -44,6 +44,9 @@ class TurnStatus(StrEnum):
     HANDED_OVER = "handed_over"  # a human has the session and will read it; the bot says nothing
 
 
+CANDIDATE = "candidate"
+
+
 class OpenSession(Payload):
     """Who talks, where, and with which application.
 
@@ -56,10 +59,15 @@ class OpenSession(Payload):
     user_id: Annotated[str, StringConstraints(min_length=1, max_length=128)]
     channel: Identifier = "api"
     channel_user_id: Annotated[str, StringConstraints(max_length=256)] | None = None
-    role: Identifier = "candidate"
+    role: Identifier = CANDIDATE
     job_id: Identifier | None = None
     tenant: Identifier = DEFAULT_TENANT
     context: dict[str, Any] = {}
+
+    @property
+    def applies(self) -> bool:
+        """Whether the person applies for the job that the session is about."""
+        return self.role == CANDIDATE and self.job_id is not None
 
 
 class IncomingMessage(Payload):

@@ -102,6 +102,7 @@ class State(Compact):
         one_at_a_time: Go on after every answer rather than after the last.
         run: A skill that does its work when nothing is left to ask.
         skills: What a person may ask for here, the first one going first, ahead of the application's own.
+        ask_job_questions: Where the session is about a job, ask that job's questions instead of those under `ask`.
         reply: Instructions to a provider, which then answers every message that a question does not claim.
         sets: Slots that get a value on entry, each with an expression in CEL.
         score: Work out the score on entry.
@@ -116,6 +117,7 @@ class State(Compact):
     one_at_a_time: bool = False
     run: str = ""
     skills: Uses = ()
+    ask_job_questions: bool = False
     reply: str = ""
     sets: dict[str, Expression] = {}
     score: bool = False
@@ -420,6 +422,11 @@ class Definition(Compact):
     def uses(self) -> tuple[Use, ...]:
         """All the uses of skills, wherever they are on offer."""
         return (*self.skills, *(use for state in self.states.values() for use in state.skills))
+
+    @cached_property
+    def document_slot(self) -> str | None:
+        """The slot that a file is an answer to: the first for documents, if there is one."""
+        return next((name for name, slot in self.slots.items() if slot.type == "document"), None)
 
     def jumps(self) -> frozenset[str]:
         """Name the states that can be reached from others by an interruption, by a skill, or for want of an answer."""

@@ -31,6 +31,7 @@ from tertulia.domain.templates import shown
 # After so many misunderstandings a question that can be left out is.
 _PATIENCE = 3
 _CONTEXT_CHARS = 500
+CANCEL = "cancel"
 START_OVER = "start_over"
 HANDOVER = "handover"
 # Where the rules have understood that an answer does not fit, or that it says two things, the person is asked again.

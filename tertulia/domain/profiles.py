@@ -43,6 +43,11 @@ def corrected(profile: Profile, changes: Mapping[str, Any], now: AwareDatetime) 
     return Profile.model_validate({**profile.model_dump(), **changes, "updated_at": now})
 
 
+def facts(profile: Profile) -> dict[str, JsonValue]:
+    """Return what a chat would ask for otherwise, by the names of its slots."""
+    return {name: value for name in _TOLD if (value := getattr(profile, name)) is not None}
+
+
 def remembering(profile: Profile, job: Job, answers: Mapping[str, JsonValue], now: AwareDatetime) -> Profile:
     """Keep an application's answers for later ones, but for free texts, which are about the one job."""
     lasting = {question.qid for question in job.questions if question.type is not QuestionType.TEXT}

@@ -170,6 +170,8 @@ class EndTurn(Payload):
         messages: What the person was shown in this turn (never what the person wrote).
         intervention: What somebody in the loop did in it.
         withdraws: What does not count any more.
+        news: The slots that have another value than before the turn, or none any more.
+        applies: Whether the session's person applies for a job in it.
     """
 
     session_id: SessionId
@@ -186,6 +188,8 @@ class EndTurn(Payload):
     ended_at: AwareDatetime
     intervention: Intervention | None = None
     withdraws: Withdrawal | None = None
+    news: tuple[str, ...] = ()
+    applies: bool = False
 
 
 class SessionProjection(Payload):

@@ -9,13 +9,14 @@ from tertulia.domain.applications import (
     ApplicationPage,
     Candidate,
     CandidatePage,
+    Followed,
     Numbered,
     Step,
     TimelineEntry,
 )
 from tertulia.domain.errors import NotFound
 from tertulia.domain.ids import SessionId, TenantId
-from tertulia.domain.jobs import JobId
+from tertulia.domain.jobs import Job, JobId
 from tertulia.domain.profiles import Profile
 from tertulia.storage import cursors
 from tertulia.storage.pool import Connection, Pool, Row
@@ -39,14 +40,15 @@ LIMIT 1
 """
 )
 
-# Whoever applies may name any chat, but what is said in one goes into an application of the same person alone.
+# The person's undecided application for the job of the chat, of which there is one at most. Once a chat has come to a
+# later turn, all that is said in it has been taken in: this is a worker that was frozen, and repeats itself.
 _OF_SESSION = """
-SELECT tenant, application_id, job_id, user_id, session_id, applications.status, answers, prescreen,
-       applications.created_at, applications.updated_at
-FROM sessions JOIN applications USING (tenant, session_id, user_id, job_id)
-WHERE session_id = $1
-ORDER BY applications.created_at DESC
-LIMIT 1
+SELECT tenant, application_id, job_id, user_id, applications.session_id, applications.status, answers, prescreen,
+       applications.created_at, applications.updated_at, to_jsonb(jobs) AS job
+FROM sessions JOIN applications USING (tenant, user_id, job_id) JOIN jobs USING (tenant, job_id)
+WHERE sessions.session_id = $1 AND sessions.turn <= $2 AND sessions.role = 'candidate'
+  AND applications.status NOT IN ('rejected', 'withdrawn', 'hired')
+FOR UPDATE OF applications
 """
 
 _OPEN = """
@@ -135,12 +137,6 @@ class PostgresApplications:
         async with self._pool.connection() as connection:
             return _application(await connection.fetchrow(_GET, tenant, application_id), application_id)
 
-    async def of_session(self, session_id: SessionId) -> tuple[TenantId, Application] | None:
-        """Return the application that a chat fills in, and whose it is; None where it fills in none."""
-        async with self._pool.connection() as connection:
-            row = await connection.fetchrow(_OF_SESSION, session_id)
-        return (row["tenant"], Application.model_validate(dict(row))) if row else None
-
     async def find(
         self, tenant: TenantId, where: ApplicationFilter, *, cursor: str | None = None, limit: int = 50
     ) -> ApplicationPage:
@@ -169,20 +165,26 @@ class PostgresApplications:
         """
         async with self._pool.transaction() as connection:
             row = await connection.fetchrow(_LOCK, tenant, application_id)
-            after, entries = change(_application(row, application_id))
-            if entries:
-                await connection.execute(
-                    _UPDATE,
-                    tenant,
-                    application_id,
-                    after.session_id,
-                    after.status,
-                    after.answers,
-                    after.prescreen,
-                    after.updated_at,
-                )
-                await _tell(connection, tenant, application_id, entries)
-        return after
+            step = change(_application(row, application_id))
+            await _store(connection, tenant, step)
+        return step.application
+
+    async def follow(
+        self, session_id: SessionId, turn: int, change: Callable[[Application, Job], Step]
+    ) -> Followed | None:
+        """Take a step that a turn of a chat has brought, as `change` does.
+
+        Returns:
+            None where the chat fills in no application, or has come to a later turn.
+        """
+        async with self._pool.transaction() as connection:
+            row = await connection.fetchrow(_OF_SESSION, session_id, turn)
+            if row is None:
+                return None
+            job = Job.model_validate(row["job"])
+            step = change(Application.model_validate(dict(row)), job)
+            await _store(connection, row["tenant"], step)
+        return Followed(row["tenant"], step.application, job)
 
     async def timeline(
         self, tenant: TenantId, application_id: ApplicationId, *, after: int = 0, limit: int = 100
@@ -207,6 +209,22 @@ class PostgresApplications:
         page = tuple(_candidate(row) for row in rows[:limit])
         last = rows[limit - 1] if len(rows) > limit else None
         return CandidatePage(candidates=page, next=last and cursors.encode(last["score"], last["application_id"]))
+
+
+async def _store(connection: Connection, tenant: TenantId, step: Step) -> None:
+    after, entries = step
+    if entries:
+        await connection.execute(
+            _UPDATE,
+            tenant,
+            after.application_id,
+            after.session_id,
+            after.status,
+            after.answers,
+            after.prescreen,
+            after.updated_at,
+        )
+        await _tell(connection, tenant, after.application_id, entries)
 
 
 async def _tell(

@@ -12,14 +12,12 @@ from fastapi import FastAPI
 
 from starter.http_server import listen, serve_app
 from tertulia.api.app import create_app
-from tertulia.api.doorkeeper import Doorkeeper
 from tertulia.api.ports import ApiPorts
 from tertulia.domain.definition import Definition
 from tertulia.domain.ids import SessionId
 from tests.api.providers import InMemoryProviders
 from tests.fakes import (
     NOON,
-    InMemoryApiKeys,
     InMemoryDefinitions,
     InMemoryRecords,
     InMemoryTranscripts,
@@ -56,7 +54,6 @@ class World:
             events=self.events,
             definitions=InMemoryDefinitions(GREETER),
             providers=self.providers,
-            doorkeeper=Doorkeeper(InMemoryApiKeys(), required=False),
             recruiting=None,  # type: ignore[arg-type]  # its calls are tested over a real database
             parts={"postgres": reached, "temporal": reached},
             now=lambda: NOON,
@@ -90,18 +87,7 @@ async def served() -> AsyncIterator[tuple[FastAPI, str]]:
     await asyncio.gather(server, return_exceptions=True)
 
 
-_REQUIRED = (
-    "sessions",
-    "records",
-    "transcripts",
-    "events",
-    "definitions",
-    "providers",
-    "recruiting",
-    "recruiting",
-    "doorkeeper",
-    "parts",
-)
+_REQUIRED = ("sessions", "records", "transcripts", "events", "definitions", "providers", "recruiting", "parts")
 
 
 @pytest.fixture

@@ -4,10 +4,14 @@ from typing import Any
 
 from tertulia.domain.definition import CheckedDefinition, Definition
 from tertulia.domain.events import PersonSaid, Say, SessionStarted
-from tertulia.domain.interviews import about
+from tertulia.domain.interviews import about, known
 from tertulia.domain.machine import advance, initial
+from tertulia.domain.profiles import corrected
+from tertulia.domain.resumes import Resume, StoredResume
 from tertulia.domain.scoring import MUST_HAVE_FAILED, SCORE
-from tests.domain.applying import NOON, job, question
+from tertulia.domain.slots import Slot, document_of_file
+from tests.domain.applying import ADA, NOON, job, question
+from tests.domain.slot_tables import slot
 
 INTERVIEW = CheckedDefinition.model_validate(
     {
@@ -17,12 +21,14 @@ INTERVIEW = CheckedDefinition.model_validate(
         "context": {"job_title": "the position"},
         "initial": "talk",
         "states": {
-            "talk": {"say": "About {job_title}:", "ask": ["name", "job_questions"], "next": "over"},
+            "talk": {"say": "About {job_title}:", "ask": ["name"], "next": "asking"},
+            "asking": {"ask": ["work", "height"], "ask_job_questions": True, "next": "over"},
             "over": {"score": True, "say": "Bye!"},
         },
         "slots": {
-            "name": {"type": "name", "ask": "Your name?"},
-            "job_questions": {"type": "text", "ask": "What have you done so far?"},
+            "name": {"type": "name", "ask": "Your name?", "score": {"weight": 1}},
+            "work": {"type": "text", "ask": "What have you done so far?"},
+            "height": {"type": "number", "ask": "How tall are you?", "score": {"weight": 1}},
         },
     }
 )
@@ -33,6 +39,11 @@ BAKER = job(
     ),
     title="Baker",
 )
+
+
+def with_slots(**slots: Slot) -> Definition:
+    """The interview with more slots, asked for or not."""
+    return Definition.model_validate({**INTERVIEW.model_dump(), "slots": {**INTERVIEW.slots, **slots}})
 
 
 def held(definition: Definition, *said: str) -> tuple[list[str], dict[str, Any]]:
@@ -47,18 +58,18 @@ def held(definition: Definition, *said: str) -> tuple[list[str], dict[str, Any]]
 
 
 def test_the_job_s_questions_are_asked_understood_and_scored() -> None:
-    spoken, known = held(about(INTERVIEW, BAKER), "Ada Lovelace", "five", "at night")
+    spoken, slots = held(about(INTERVIEW, BAKER), "Ada Lovelace", "five", "at night")
 
     told = "\n".join(spoken)
     for said in ("About Baker:", "Your name?", "How many years?", "Which shift? (day, night)", "Bye!"):
         assert said in told
     assert "so far" not in told
-    assert (known["years"], known["shift"]) == (5, "night")
-    assert known[SCORE] == 50
-    assert known[MUST_HAVE_FAILED]
+    assert (slots["years"], slots["shift"]) == (5, "night")
+    assert slots[SCORE] == 50
+    assert slots[MUST_HAVE_FAILED]
 
 
-def test_without_a_job_the_slot_itself_is_asked_for() -> None:
+def test_without_a_job_the_definition_s_own_questions_are_asked() -> None:
     spoken, _ = held(INTERVIEW, "Ada Lovelace")
 
     assert "About the position:" in "\n".join(spoken)
@@ -74,8 +85,11 @@ def test_a_job_without_questions_leaves_nothing_to_ask() -> None:
 def test_a_question_takes_the_place_of_the_slot_of_its_name_and_is_asked_once() -> None:
     named = about(INTERVIEW, job(question("name", "text", text="And you are?")))
 
-    assert named.states["talk"].ask == ("name",)
+    spoken, slots = held(named, "Ada Lovelace")
+
     assert named.slots["name"].ask == "And you are?"
+    assert "\n".join(spoken).count("And you are?") == 1
+    assert slots["name"] == "Ada Lovelace"
 
 
 def test_an_application_that_does_not_ask_for_them_stays_as_it_is() -> None:
@@ -86,6 +100,38 @@ def test_an_application_that_does_not_ask_for_them_stays_as_it_is() -> None:
     assert about(plain, BAKER) is plain
 
 
+def test_slots_that_nothing_asks_for_any_more_are_left_out_unless_a_condition_mentions_them() -> None:
+    plain = INTERVIEW.model_dump()
+    plain["states"]["over"]["next"] = [{"to": "tall", "when": "height > 2.0"}, "short"]
+    plain["states"] |= {"tall": {"say": "My!", "ends": True}, "short": {"say": "Oh."}}
+    choosing = CheckedDefinition.model_validate(plain | {"results": ["name", "work"]})
+
+    asked = about(choosing, BAKER)
+
+    assert asked.slots.keys() == {"name", "height", "years", "shift"}
+    assert asked.results == ("name", "years", "shift")
+    assert asked.slots["height"].score is None
+
+
 def test_jobs_with_other_questions_make_other_applications() -> None:
     assert about(INTERVIEW, BAKER).content_hash() != INTERVIEW.content_hash()
     assert about(INTERVIEW, BAKER).content_hash() == about(INTERVIEW, BAKER).content_hash()
+
+
+def test_what_is_known_of_a_person_is_told_by_the_names_of_slots() -> None:
+    profile = corrected(ADA, {"name": "Ada Lovelace", "experience_years": 7, "answers": {"shift": "day"}}, NOON)
+    resume = StoredResume(media_type="application/pdf", size_bytes=20_000, found=Resume(), uploaded_at=NOON)
+    with_resume = with_slots(cv=slot("document"))
+
+    assert known(INTERVIEW, profile, resume) == {"name": "Ada Lovelace", "experience_years": 7, "shift": "day"}
+    assert known(with_resume, ADA, resume) == {"cv": document_of_file("application/pdf", 20_000)}
+    assert known(with_resume, ADA, None) == {}
+
+
+def test_what_is_known_is_not_asked_and_what_does_not_fit_is() -> None:
+    definition = about(INTERVIEW, BAKER)
+    told = {"name": "Ada Lovelace", "years": 5, "shift": "dusk"}
+
+    _, effects = advance(definition, initial(definition), SessionStarted(context=told), NOON)
+
+    assert [effect.text for effect in effects if isinstance(effect, Say)][-1] == "Which shift? (day, night)"

@@ -2,8 +2,10 @@
 
 import asyncio
 import random
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 
@@ -22,24 +24,25 @@ class Talk:
 
     async def open(self) -> None:
         body = {"definition": "assistant", "user_id": "e2e", "session_id": self.session_id}
-        await self.post("/v1/sessions", body)
+        await post(self.http, "/v1/sessions", body)
 
     async def run(self) -> None:
         """Say everything, one message after the other."""
         for number in range(1, self.messages + 1):
             text = f"{self.session_id} says {number}"
             body = {"text": text, "message_id": f"m{number}"}
-            answer = await self.post(f"/v1/sessions/{self.session_id}/messages", body)
+            answer = await post(self.http, f"/v1/sessions/{self.session_id}/messages", body)
             self.said.append(text)
             self.heard.append(answer["reply"])
 
-    async def post(self, path: str, body: dict[str, str]) -> dict[str, str]:
-        """Send a request again and again, until it is answered."""
-        while True:
-            with suppress(httpx.TransportError):
-                response = await self.http.post(path, json=body)
-                if response.status_code in {200, 201}:
-                    answer: dict[str, str] = response.json()
-                    return answer
-                assert response.status_code in _AGAIN | {202}, response.text
-            await asyncio.sleep(random.uniform(0.05, 0.3))
+
+async def post(http: httpx.AsyncClient, path: str, body: Mapping[str, object]) -> dict[str, Any]:
+    """Send a request, which can be repeated, again and again until it is answered."""
+    while True:
+        with suppress(httpx.TransportError):
+            response = await http.post(path, json=body)
+            if response.status_code in {200, 201}:
+                answer: dict[str, Any] = response.json()
+                return answer
+            assert response.status_code in _AGAIN | {202}, response.text
+        await asyncio.sleep(random.uniform(0.05, 0.3))

@@ -12,7 +12,7 @@ import pytest
 
 from tertulia.embedded.simulator import Answer, Exchange, ProviderSimulator, Quota, Status
 from tests.e2e.cluster import Cluster
-from tests.e2e.talking import Talk
+from tests.e2e.talking import Talk, post
 
 NAMES = ("first", "second", "third")
 # USD a million tokens.
@@ -131,7 +131,7 @@ async def _kill_worker(cluster: Cluster) -> None:
 
 
 async def _say(talk: Talk, text: str) -> dict[str, str]:
-    return await talk.post(f"/v1/sessions/{talk.session_id}/messages", {"text": text, "message_id": uuid4().hex})
+    return await post(talk.http, f"/v1/sessions/{talk.session_id}/messages", {"text": text, "message_id": uuid4().hex})
 
 
 async def _talk_until_opened(cluster: Cluster, talk: Talk, *, times: int) -> None:

@@ -285,7 +285,7 @@ async def test_every_list_and_read_finds_an_index_that_has_its_order(pool: Pool)
         applications._CANDIDATES + applications._BEHIND + applications._BEST_FIRST,
         [tenant, "j2", 51, 50.0, "a1"],
     )
-    of_session: tuple[str, list[object]] = (applications._OF_SESSION, ["s1"])
+    of_session: tuple[str, list[object]] = (applications._OF_SESSION, ["s1", 3])
     profile: tuple[str, list[object]] = (profiles._SELECT, [tenant, "u1"])
     for statement, arguments in [*statements, candidates, of_session, profile]:
         plan = await explained(pool, statement, arguments)

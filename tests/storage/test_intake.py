@@ -6,9 +6,21 @@ import pytest
 
 from activities.intake import ApplicationIntake
 from tertulia.domain import jobs
-from tertulia.domain.applications import Application, ApplicationFilter, ApplicationStatus, continued
+from tertulia.domain.applications import (
+    Actor,
+    Application,
+    ApplicationFilter,
+    ApplicationStatus,
+    answered,
+    continued,
+    moved,
+)
+from tertulia.domain.definition import Definition
 from tertulia.domain.ids import SessionId, TenantId
+from tertulia.domain.media_types import PDF
 from tertulia.domain.profiles import corrected
+from tertulia.domain.resumes import Resume, ResumeFile
+from tertulia.domain.slots import document_of_file
 from tertulia.domain.turns import EndTurn, NewSession
 from tertulia.storage.applications import PostgresApplications
 from tertulia.storage.jobs import PostgresJobs
@@ -16,7 +28,8 @@ from tertulia.storage.pool import Pool
 from tertulia.storage.profiles import PostgresCandidates
 from tertulia.storage.turns import PostgresTurns
 from tests.domain.applying import job, question
-from tests.domain.test_interviews import INTERVIEW
+from tests.domain.slot_tables import slot
+from tests.domain.test_interviews import INTERVIEW, with_slots
 
 from .examples import CHAT, GREETING, at, end, new_session
 
@@ -37,17 +50,29 @@ class Chats:
         self.applications = PostgresApplications(pool)
         self.candidates = PostgresCandidates(pool)
         self.intake = ApplicationIntake(self.jobs, self.applications, self.candidates)
+        self.known: dict[str, Any] = {}
+        self._told: dict[SessionId, dict[str, Any]] = {}
 
-    async def open(self, session_id: SessionId = CHAT, *, opened: float = 0, **opening: Any) -> NewSession:
+    async def open(
+        self, session_id: SessionId = CHAT, *, opened: float = 0, definition: Definition = GREETING, **opening: Any
+    ) -> NewSession:
+        """Open a session, and keep what need not be asked in `known`."""
         session = new_session(session_id, opened=opened, **{"tenant": ACME, "job_id": "j-1", **opening})
-        await self._turns.open(session, GREETING)
-        await self.intake.begin(session)
+        await self._turns.open(session, definition)
+        self._told[session_id] = {}
+        self.known = await self.intake.begin(session, definition)
         return session
 
-    async def tell(self, turn: int, *, session_id: SessionId = CHAT, **slots: Any) -> EndTurn:
+    async def tell(
+        self, turn: int, *, session_id: SessionId = CHAT, closes: str | None = None, **slots: Any
+    ) -> EndTurn:
         """End a turn after which these slots are known."""
-        plain = end(turn, session_id=session_id)
-        ended = plain.model_copy(update={"session": plain.session.model_copy(update={"slots": slots})})
+        plain = end(turn, session_id=session_id, ids=[f"{session_id}-{turn}"], closes=closes)
+        stands = plain.session.model_copy(update={"slots": slots})
+        before = self._told[session_id]
+        news = tuple(name for name in {**before, **slots} if before.get(name) != slots.get(name))
+        self._told[session_id] = slots
+        ended = plain.model_copy(update={"session": stands, "news": news, "applies": True})
         await self._turns.end(ended)
         await self.intake.follow(ended)
         return ended
@@ -91,7 +116,7 @@ async def test_a_turn_that_is_stored_again_changes_nothing(chats: Chats) -> None
     ended = await chats.tell(1, years=5)
     before = await told(chats)
 
-    await chats.intake.begin(session)
+    await chats.intake.begin(session, GREETING)
     await chats.intake.follow(ended)
 
     assert await told(chats) == before == [("created", "draft"), ("answered", "in_progress")]
@@ -128,18 +153,108 @@ async def test_an_answer_that_the_job_does_not_allow_is_left_out(chats: Chats) -
     assert (await chats.only()).answers == {"permit": True}
 
 
-async def test_a_second_chat_goes_on_with_the_application_of_the_first(chats: Chats) -> None:
+async def test_a_second_chat_goes_on_with_the_application_of_the_first_and_so_may_the_first(chats: Chats) -> None:
     await chats.open()
     await chats.tell(1, years=5)
     second = SessionId("second")
     await chats.open(second, opened=5)
-    await chats.tell(1, session_id=second, permit=True)
-    await chats.tell(2, years=1)
+    await chats.tell(1, session_id=second, years=6)
+    await chats.tell(2, years=5, permit=True)
 
     application = await chats.only()
 
-    assert (application.session_id, application.answers) == (second, {"years": 5, "permit": True})
+    assert (application.session_id, application.answers) == (second, {"years": 6, "permit": True})
     assert ("continued", "in_progress") in await told(chats)
+
+
+async def test_a_worker_that_wakes_up_with_an_old_turn_undoes_nothing(chats: Chats) -> None:
+    await chats.open()
+    old = await chats.tell(1, years=5)
+    await chats.tell(2, years=6)
+
+    await chats.intake.follow(old)
+
+    assert (await chats.only()).answers == {"years": 6}
+    assert (await chats.candidates.profile(ACME, "ada")).answers == {"years": 6}
+
+
+async def test_what_others_have_changed_meanwhile_stays(chats: Chats) -> None:
+    await chats.open()
+    await chats.tell(1, years=5, name="Ada")
+    application = await chats.only()
+    await chats.applications.change(
+        ACME,
+        application.application_id,
+        lambda before: answered(before, ENGINEER, {"years": 8}, Actor.RECRUITER, at(1)),
+    )
+    await chats.candidates.change(ACME, "ada", lambda before: corrected(before, {"name": "Augusta"}, at(1)))
+
+    await chats.tell(2, years=5, name="Ada", permit=True)
+
+    assert (await chats.only()).answers == {"years": 8, "permit": True}
+    assert (await chats.candidates.profile(ACME, "ada")).name == "Augusta"
+
+
+async def test_a_correction_after_the_end_is_screened_again_until_somebody_has_decided(chats: Chats) -> None:
+    await chats.open()
+    await chats.tell(1, years=5, permit=True, score=50.0)
+    await chats.tell(2, years=10, permit=True, score=100.0)
+    screened = await chats.only()
+    await chats.applications.change(
+        ACME,
+        screened.application_id,
+        lambda before: moved(before, ApplicationStatus.SHORTLISTED, ENGINEER, Actor.RECRUITER, at(3)),
+    )
+    await chats.tell(4, years=1, permit=True, score=10.0)
+
+    after = await chats.only()
+
+    assert screened.prescreen is not None
+    assert (screened.status, screened.prescreen.jd_match_score) == (ApplicationStatus.SCREENED, 100)
+    assert (after.status, after.answers["years"]) == (ApplicationStatus.SHORTLISTED, 10)
+
+
+async def test_who_cancels_in_the_chat_withdraws(chats: Chats) -> None:
+    await chats.open()
+    await chats.tell(1, years=5)
+    await chats.tell(2, years=5, closes="cancel")
+
+    assert (await chats.only()).status is ApplicationStatus.WITHDRAWN
+    assert (await told(chats))[-1] == ("moved", "withdrawn")
+
+
+async def test_what_is_taken_back_is_answered_no_more(chats: Chats) -> None:
+    await chats.open()
+    await chats.tell(1, years=5, permit=True)
+    await chats.tell(2, permit=True)
+
+    assert (await chats.only()).answers == {"permit": True}
+
+
+async def test_nothing_that_is_known_is_asked_again(chats: Chats) -> None:
+    await chats.candidates.change(ACME, "ada", lambda before: corrected(before, {"email": "ada@example.org"}, at(0)))
+    await chats.candidates.store_resume(ACME, "ada", ResumeFile(PDF, b"%PDF-"), Resume(), at(0))
+    reading = with_slots(cv=slot("document"))
+    await chats.open()
+    await chats.tell(1, years=5, why="Because!")
+
+    await chats.open(SessionId("second"), opened=5, definition=reading)
+
+    assert chats.known == {
+        "role": "Engineer",
+        "cv": document_of_file(PDF, 5),
+        "email": "ada@example.org",
+        "years": 5,
+        "why": "Because!",
+    }
+
+
+async def test_who_asks_no_job_s_questions_is_told_nothing(chats: Chats) -> None:
+    await chats.candidates.change(ACME, "ada", lambda before: corrected(before, {"email": "ada@example.org"}, at(0)))
+
+    await chats.open(definition=GREETING)
+
+    assert chats.known == {}
 
 
 async def test_what_a_person_says_about_themselves_is_kept_in_their_profile(chats: Chats) -> None:
@@ -193,7 +308,7 @@ async def test_nobody_gets_what_is_said_in_a_chat_of_somebody_else(chats: Chats,
 
 @pytest.mark.parametrize(
     ("opening", "asked"),
-    [({}, "years"), ({"job_id": "nowhere"}, "job_questions"), ({"role": "recruiter"}, "job_questions")],
+    [({}, "years"), ({"job_id": "nowhere"}, "work"), ({"role": "recruiter"}, "work")],
 )
 async def test_a_candidate_s_chat_asks_the_questions_of_its_job(
     chats: Chats, opening: dict[str, Any], asked: str
@@ -202,4 +317,4 @@ async def test_a_candidate_s_chat_asks_the_questions_of_its_job(
 
     definition = await chats.intake.interview(session.opening, INTERVIEW)
 
-    assert asked in definition.states["talk"].ask
+    assert asked in definition.states["asking"].ask

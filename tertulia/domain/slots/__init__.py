@@ -7,6 +7,7 @@ json_schema(slot)             what a provider is asked to return
 
 from tertulia.domain.slots.kinds import Choice, Criterion, Slot, choices_of, label_of
 from tertulia.domain.slots.outcome import NotUnderstood, Outcome, Reason, Understood
+from tertulia.domain.slots.texts import document_of_file
 from tertulia.domain.slots.understanding import accept, json_schema, read_json, understand, wanted
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Understood",
     "accept",
     "choices_of",
+    "document_of_file",
     "json_schema",
     "label_of",
     "read_json",

@@ -88,7 +88,9 @@ class LocationSlot(_Slot):
 
 
 class DocumentSlot(_Slot):
-    """A long text, such as a résumé. The transcript keeps it whole; the slot keeps its length and its beginning.
+    """A long text, such as a résumé, or a file. The slot keeps the length and the beginning of a text.
+
+    The text itself is in the transcript; a file and its text are in storage.
 
     Attributes:
         min_length: In characters.

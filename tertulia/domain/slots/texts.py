@@ -1,14 +1,17 @@
 """Words kept as they were written: names, places, short texts and documents."""
 
 import re
+from collections.abc import Mapping
 
 from pydantic import JsonValue
 
+from tertulia.domain.media_types import PDF, TEXT, WORD
 from tertulia.domain.slots import phrases
 from tertulia.domain.slots.kinds import DocumentSlot, TextSlot
 from tertulia.domain.slots.outcome import NotUnderstood, Outcome, Reason, Understood
 
 EXCERPT_CHARS = 280
+FILE_KINDS = {PDF: "a PDF file", WORD: "a Word file", TEXT: "a text file"}
 
 _NAME_CHARS = 100
 _NAME_LEAD = re.compile(
@@ -83,6 +86,21 @@ def understand_document(slot: DocumentSlot, text: str) -> Outcome:
     if len(text) < slot.min_length:
         return NotUnderstood(Reason.TOO_SHORT)
     return Understood(_abstract(text))
+
+
+def document_of_file(media_type: str, size_bytes: int) -> dict[str, JsonValue]:
+    """Return what a slot keeps of a file."""
+    excerpt = f"{FILE_KINDS.get(media_type, 'a file')} of {max(1, round(size_bytes / 1024)):,} KB"
+    return {"media_type": media_type, "size_bytes": size_bytes, "excerpt": excerpt}
+
+
+def accept_document(value: Mapping[str, object]) -> Outcome:
+    """Take a file by reference, as `document_of_file` writes it; only what it needs to say is read."""
+    match value:
+        case {"media_type": str(media_type), "size_bytes": int(size_bytes)} if media_type in FILE_KINDS:
+            return Understood(document_of_file(media_type, size_bytes))
+        case _:
+            return NotUnderstood(Reason.UNCLEAR)
 
 
 def _abstract(text: str) -> JsonValue:

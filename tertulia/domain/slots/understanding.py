@@ -94,6 +94,8 @@ def accept(slot: Slot, value: Any, now: datetime, language: str = "en") -> Outco
             return _number(slot, value)
         case list():
             return _list(slot, value, now, language)
+        case dict() if isinstance(slot, DocumentSlot):
+            return texts.accept_document(value)
         case _:
             return NotUnderstood(Reason.UNCLEAR)
 
