@@ -1,5 +1,6 @@
 """A client of the HTTP API for the command line."""
 
+import os
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -201,10 +202,12 @@ class ApiClient:
 
 @contextmanager
 def open_api(url: str) -> Iterator[ApiClient]:
-    """Connect to the API at a URL."""
+    """Connect to the API at a URL, with the key of the environment, if there is one."""
     # A proxy of the environment knows nothing of this machine.
     local = httpx.URL(url).host in _LOOPBACK
-    with httpx.Client(base_url=url, timeout=_TIMEOUT, trust_env=not local) as http:
+    key = os.environ.get("TERTULIA_API_KEY")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    with httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT, trust_env=not local) as http:
         yield ApiClient(http)
 
 

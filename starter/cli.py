@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 import structlog
 import typer
 
-from starter import definition_commands, provider_commands, session_commands
+from starter import definition_commands, key_commands, provider_commands, session_commands
 from starter.api_client import open_api
 from starter.chat import chat as talk
 from starter.chat import screen
@@ -40,6 +40,7 @@ app = typer.Typer(
 )
 app.add_typer(session_commands.commands, name="sessions")
 app.add_typer(definition_commands.commands, name="definitions")
+app.add_typer(key_commands.commands, name="keys")
 app.add_typer(provider_commands.commands, name="providers")
 
 

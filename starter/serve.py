@@ -8,11 +8,13 @@ from temporalio.client import Client
 from starter.http_server import listen, serve_app
 from starter.sessions import TemporalSessions
 from tertulia.api.app import create_app
+from tertulia.api.doorkeeper import Doorkeeper
 from tertulia.api.ports import ApiPorts
 from tertulia.api.recruiting_ports import RecruitingPorts
 from tertulia.composition import open_provider_service
 from tertulia.config import Settings
 from tertulia.resumes.reader import IsolatedReader
+from tertulia.storage.api_keys import PostgresApiKeys
 from tertulia.storage.applications import PostgresApplications
 from tertulia.storage.definition_files import DefinitionFiles
 from tertulia.storage.jobs import PostgresJobs
@@ -53,6 +55,7 @@ async def serve(settings: Settings, *, ready: asyncio.Event | None = None) -> No
             definitions=DefinitionFiles(settings.definitions_dir),
             providers=providers,
             recruiting=_recruiting(pool),
+            doorkeeper=Doorkeeper(PostgresApiKeys(pool), required=settings.keys_required),
             parts=_parts(pool, client),
         )
         await serve_app(create_app(ports), listener, ready=ready, stopping=events.stop)

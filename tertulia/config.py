@@ -4,6 +4,7 @@ import base64
 import os
 from collections.abc import Mapping
 from decimal import Decimal
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -50,6 +51,7 @@ class Settings(BaseModel):
             commas in between, open what each has sealed; the first one seals.
         database_url: PostgreSQL to use; without it `tertulia up` starts its own.
         temporal_address: host:port of the Temporal server; without it `tertulia up` starts its own.
+        require_keys: Whether callers of the API must show a key; by default all but those on this machine must.
         providers: In the order of preference; a name that was given twice counts once.
     """
 
@@ -76,6 +78,7 @@ class Settings(BaseModel):
     temporal_namespace: str | None = Field(None, alias="TEMPORAL_NAMESPACE")
 
     host: str = Field("127.0.0.1", alias="TERTULIA_HOST")
+    require_keys: bool | None = Field(None, alias="TERTULIA_REQUIRE_KEYS")
     port: int = Field(8080, alias="TERTULIA_PORT", ge=0, le=65535)
     data_dir: Path = Field(Path(".tertulia"), alias="TERTULIA_DATA_DIR")
     definitions_dir: Path = Field(Path("definitions"), alias="TERTULIA_DEFINITIONS_DIR")
@@ -85,6 +88,21 @@ class Settings(BaseModel):
     turns_per_run: int = Field(TURNS_PER_RUN, alias="TERTULIA_TURNS_PER_RUN", ge=1, le=MAX_TURNS_PER_RUN)
 
     providers: tuple[ProviderConfig, ...] = ()
+
+    @property
+    def keys_required(self) -> bool:
+        """Whether callers of the API must show a key."""
+        return not self.is_local if self.require_keys is None else self.require_keys
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the API can be reached from this machine only."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
     def require_database_url(self) -> str:
         """Return the database's URL.

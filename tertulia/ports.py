@@ -7,6 +7,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
+from pydantic import SecretStr
+
+from tertulia.domain.access import ApiKey, KeyId, KeyPage, Scope
 from tertulia.domain.applications import (
     Application,
     ApplicationFilter,
@@ -163,8 +166,13 @@ class ProviderStates(Protocol):
 class ProviderMetrics(Protocol):
     """What the ledger tells of the providers, and what was decided about them."""
 
-    async def metrics(self, since: datetime, until: datetime) -> Mapping[ProviderName, Metrics]:
-        """Return the metrics of attempts that ended in `since <= t < until`; a provider never asked may be missing."""
+    async def metrics(
+        self, since: datetime, until: datetime, tenant: TenantId | None = None
+    ) -> Mapping[ProviderName, Metrics]:
+        """Return the metrics of attempts that ended in `since <= t < until`, of a tenant or of all.
+
+        A provider never asked may be missing.
+        """
         ...
 
     async def history(self, provider: ProviderName, limit: int) -> Sequence[StateChange]:
@@ -201,6 +209,42 @@ class SessionRecords(Protocol):
         Raises:
             InvalidInput: The cursor is not one of ours.
         """
+        ...
+
+
+class ApiKeys(Protocol):
+    """Keys of the API."""
+
+    async def create(
+        self, tenant: TenantId, name: str, scope: Scope, *, at: datetime, expires_at: datetime | None = None
+    ) -> tuple[ApiKey, SecretStr]:
+        """Make a key; what is returned beside it is the key itself, which nobody knows afterwards."""
+        ...
+
+    async def find(self, secret: SecretStr) -> ApiKey | None:
+        """Return the key that somebody shows, usable or not."""
+        ...
+
+    async def get(self, key_id: KeyId) -> ApiKey | None: ...
+
+    async def find_all(self, tenant: TenantId, *, cursor: str | None = None, limit: int = 50) -> KeyPage:
+        """List a tenant's keys, newest first.
+
+        Raises:
+            InvalidInput: The cursor is not one of ours.
+        """
+        ...
+
+    async def revoke(self, tenant: TenantId, key_id: KeyId, *, at: datetime) -> None:
+        """Let a key open nothing any more.
+
+        Raises:
+            NotFound: The tenant has no such key.
+        """
+        ...
+
+    async def used(self, key: ApiKey, *, at: datetime) -> None:
+        """Note that a key was used."""
         ...
 
 

@@ -7,7 +7,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 
+from pydantic import SecretStr
+
 from tertulia.domain import session_events
+from tertulia.domain.access import ApiKey, KeyId, KeyPage, Scope
 from tertulia.domain.completions import Usage
 from tertulia.domain.conversation import (
     Close,
@@ -28,7 +31,7 @@ from tertulia.domain.conversation import (
 )
 from tertulia.domain.definition import Definition
 from tertulia.domain.errors import InvalidInput, NotFound, SessionClosed, TertuliaError, TransitionRefused
-from tertulia.domain.ids import DefinitionHash, DefinitionName, MessageId, ProviderName, SessionId
+from tertulia.domain.ids import DefinitionHash, DefinitionName, MessageId, ProviderName, SessionId, TenantId
 from tertulia.domain.session_events import (
     BEGINNING,
     EventId,
@@ -123,6 +126,62 @@ class InMemoryRecords:
             found = found[ids.index(SessionId(cursor)) + 1 :]
         page = found[:limit]
         return Page(sessions=tuple(page), next=page[-1].session_id if len(page) < len(found) else None)
+
+
+class InMemoryApiKeys:
+    """Keys that tests make with `create`; the digest of a key is the key itself.
+
+    Attributes:
+        reads: How often a key was looked up.
+    """
+
+    def __init__(self) -> None:
+        self._keys: dict[KeyId, tuple[ApiKey, str]] = {}
+        self.reads = 0
+
+    async def create(
+        self, tenant: TenantId, name: str, scope: Scope, *, at: datetime, expires_at: datetime | None = None
+    ) -> tuple[ApiKey, SecretStr]:
+        number = len(self._keys) + 1
+        secret = f"tertulia_{number:064x}"
+        key = ApiKey(
+            key_id=KeyId(f"key-{number}"),
+            tenant=tenant,
+            name=name,
+            scope=scope,
+            prefix=secret[:17],
+            created_at=at,
+            expires_at=expires_at,
+        )
+        self._keys[key.key_id] = key, secret
+        return key, SecretStr(secret)
+
+    async def find(self, secret: SecretStr) -> ApiKey | None:
+        self.reads += 1
+        return next((key for key, its in self._keys.values() if its == secret.get_secret_value()), None)
+
+    async def get(self, key_id: KeyId) -> ApiKey | None:
+        self.reads += 1
+        return self._keys[key_id][0] if key_id in self._keys else None
+
+    async def find_all(self, tenant: TenantId, *, cursor: str | None = None, limit: int = 50) -> KeyPage:
+        mine = [key for key, _ in reversed(self._keys.values()) if key.tenant == tenant]
+        if cursor is not None:
+            ids = [key.key_id for key in mine]
+            if cursor not in ids:
+                raise InvalidInput("not a cursor of this list", field="cursor")
+            mine = mine[ids.index(KeyId(cursor)) + 1 :]
+        return KeyPage(keys=mine[:limit], next=mine[limit - 1].key_id if len(mine) > limit else None)
+
+    async def revoke(self, tenant: TenantId, key_id: KeyId, *, at: datetime) -> None:
+        if key_id not in self._keys or self._keys[key_id][0].tenant != tenant:
+            raise NotFound("key", key_id)
+        key, secret = self._keys[key_id]
+        self._keys[key_id] = key.model_copy(update={"revoked_at": key.revoked_at or at}), secret
+
+    async def used(self, key: ApiKey, *, at: datetime) -> None:
+        known, secret = self._keys[key.key_id]
+        self._keys[key.key_id] = known.model_copy(update={"last_used_at": at}), secret
 
 
 class ScriptedEvents:

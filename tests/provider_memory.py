@@ -252,14 +252,19 @@ class InMemoryProviderMetrics:
         self._attempts = attempts
         self._states = states
 
-    async def metrics(self, since: datetime, until: datetime) -> Mapping[ProviderName, Metrics]:
-        return {provider: self._metrics(provider, since, until) for provider in self._attempts.providers()}
+    async def metrics(
+        self, since: datetime, until: datetime, tenant: TenantId | None = None
+    ) -> Mapping[ProviderName, Metrics]:
+        return {provider: self._metrics(provider, since, until, tenant) for provider in self._attempts.providers()}
 
     async def history(self, provider: ProviderName, limit: int) -> Sequence[StateChange]:
         return [change for change in reversed(self._states.history) if change.provider == provider][:limit]
 
-    def _metrics(self, provider: ProviderName, since: datetime, until: datetime) -> Metrics:
-        ever = self._attempts.ended(provider)
+    def _metrics(self, provider: ProviderName, since: datetime, until: datetime, tenant: TenantId | None) -> Metrics:
+        def counts(entry: Entry) -> bool:
+            return tenant in {None, entry.admission.key.tenant}
+
+        ever = [ended for ended in self._attempts.ended(provider) if counts(ended[1])]
         ended = [(entry, outcome) for at, entry, outcome in ever if since <= at < until]
         answers = [outcome for _, outcome in ended if outcome.failure is None]
         failed = [outcome for _, outcome in ended if outcome.failure is not None]
@@ -284,7 +289,7 @@ class InMemoryProviderMetrics:
                 for at, _, outcome in ever
                 if outcome.failure is not None and (last_answer is None or at > last_answer)
             ),
-            in_flight=len(self._attempts.under_way(provider)),
+            in_flight=sum(counts(entry) for entry in self._attempts.under_way(provider)),
         )
 
 

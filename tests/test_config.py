@@ -283,3 +283,27 @@ def test_an_error_repeats_no_value() -> None:
             GROQ_BASE_URL="http://u:secret@h",
         )
     assert "secret" not in str(refused.value)
+
+
+# --- keys of the API --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("host", "setting", "required"),
+    [
+        ("127.0.0.1", "", False),
+        ("127.1.2.3", "", False),
+        ("::1", "", False),
+        ("localhost", "", False),
+        ("0.0.0.0", "", True),
+        ("::", "", True),
+        ("192.168.1.5", "", True),
+        ("tertulia.example.org", "", True),
+        ("127.0.0.1", "true", True),
+        ("0.0.0.0", "false", False),
+    ],
+)
+def test_keys_are_required_of_all_but_this_machine_unless_set_otherwise(
+    host: str, setting: str, required: bool
+) -> None:
+    assert _load(TERTULIA_HOST=host, TERTULIA_REQUIRE_KEYS=setting).keys_required is required

@@ -1,5 +1,6 @@
 """The HTTP API, put together."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -8,12 +9,14 @@ from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
 from tertulia.api import (
+    access,
     applications,
     candidates,
     events,
     export,
     interventions,
     jobs,
+    keys,
     messages,
     operations,
     problems,
@@ -42,6 +45,7 @@ _TAGS = [
     {"name": "applications", "description": "Their life cycle, answers, scores and timelines"},
     {"name": "candidates", "description": "What is known of a person; the résumé; erasure"},
     {"name": "providers", "description": "Who is asked, how they are, what they cost; changed while all goes on"},
+    {"name": "keys", "description": "Who may call: hand out, list, revoke"},
     {"name": "operations", "description": "Health, and what is on offer"},
 ]
 
@@ -73,13 +77,15 @@ def create_app(ports: ApiPorts) -> FastAPI:
         applications,
         candidates,
         providers,
+        keys,
         operations,
     ):
         app.include_router(part.router)
+    routes = access.declared(app)
     problems.install(app)
     app.add_middleware(Edge, max_body_bytes=ports.max_body_bytes, max_file_bytes=ports.max_file_bytes)
     # FastAPI's own way to extend the description, https://fastapi.tiangolo.com/how-to/extending-openapi/
-    app.openapi = lambda: _described(app)  # type: ignore[method-assign]
+    app.openapi = lambda: _described(app, routes)  # type: ignore[method-assign]
     return app
 
 
@@ -87,7 +93,7 @@ def _operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def _described(app: FastAPI) -> dict[str, Any]:
+def _described(app: FastAPI, routes: Sequence[access.Declared]) -> dict[str, Any]:
     if app.openapi_schema is None:
         schema = get_openapi(
             title=app.title,
@@ -98,5 +104,6 @@ def _described(app: FastAPI) -> dict[str, Any]:
         )
         problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         schema["components"]["schemas"] |= problem.pop("$defs") | {"Problem": problem}
+        access.describe(schema, routes)
         app.openapi_schema = schema
     return app.openapi_schema

@@ -5,7 +5,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from tertulia.api.access import Caller, Tenant, allow, own_session
 from tertulia.api.ids import new_id
+from tertulia.api.ports import Ports
 from tertulia.api.problems import documented
 from tertulia.api.recruiting_inputs import (
     ApplicationInPath,
@@ -15,14 +17,15 @@ from tertulia.api.recruiting_inputs import (
     MoveApplication,
     PageOfTimeline,
 )
-from tertulia.api.recruiting_ports import Recruiting, RecruitingPorts, Tenant
+from tertulia.api.recruiting_ports import Recruiting, RecruitingPorts
 from tertulia.api.recruiting_views import ApplicationDetail, Timeline
 from tertulia.domain import applications, profiles
+from tertulia.domain.access import Scope
 from tertulia.domain.applications import Actor, ApplicationFilter, ApplicationId, ApplicationPage, ToApply
 from tertulia.domain.ids import TenantId
 from tertulia.domain.jobs import Job, JobId
 
-router = APIRouter(prefix="/v1/applications", tags=["applications"])
+router = APIRouter(prefix="/v1/applications", tags=["applications"], dependencies=[allow(Scope.OPERATE)])
 
 
 @router.post(
@@ -33,12 +36,17 @@ router = APIRouter(prefix="/v1/applications", tags=["applications"])
         **documented("not_found", "refused", body=True),
     },
 )
-async def apply(body: Apply, ports: Recruiting, tenant: Tenant, response: Response) -> ApplicationDetail:
+async def apply(
+    body: Apply, ports: Recruiting, engine: Ports, caller: Caller, tenant: Tenant, response: Response
+) -> ApplicationDetail:
     """Begin an application, with the answers that the person has given in earlier ones.
 
     A person has one application for a job until it is decided, so that the call can be repeated.
     """
     job = await ports.jobs.get(tenant, JobId(body.job_id))
+    if body.session_id is not None:
+        # What is said in a session fills in its application.
+        await own_session(engine, caller, body.session_id)
     profile = await ports.candidates.profile(tenant, body.user_id)
     order = ToApply(application_id=ApplicationId(new_id()), user_id=body.user_id, session_id=body.session_id)
     begun = applications.created(order, job, profile, Actor.CANDIDATE, datetime.now(UTC))

@@ -5,16 +5,18 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request, Response
 
+from tertulia.api.access import Tenant, allow
 from tertulia.api.inputs import PersonInPath
 from tertulia.api.problems import documented
 from tertulia.api.recruiting_inputs import UpdateProfile
-from tertulia.api.recruiting_ports import Recruiting, Tenant
+from tertulia.api.recruiting_ports import Recruiting
 from tertulia.domain import media_types, profiles, resumes
+from tertulia.domain.access import Scope
 from tertulia.domain.errors import NotFound
 from tertulia.domain.profiles import Profile
 from tertulia.domain.resumes import ResumeFile, StoredResume
 
-router = APIRouter(prefix="/v1/candidates/{user_id}", tags=["candidates"])
+router = APIRouter(prefix="/v1/candidates/{user_id}", tags=["candidates"], dependencies=[allow(Scope.OPERATE)])
 
 _FILE = {"schema": {"type": "string", "format": "binary"}}
 

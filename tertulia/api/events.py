@@ -7,14 +7,16 @@ from pydantic import Field
 from starlette.responses import Response
 
 from tertulia.api import event_stream
+from tertulia.api.access import allow
 from tertulia.api.inputs import Given, SessionInPath
 from tertulia.api.ports import ApiPorts, Ports
 from tertulia.api.problems import documented
+from tertulia.domain.access import Scope
 from tertulia.domain.errors import InvalidInput
 from tertulia.domain.ids import SessionId
 from tertulia.domain.session_events import BEGINNING, EventId
 
-router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["messages"])
+router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["messages"], dependencies=[allow(Scope.CHAT)])
 
 _STREAMED: dict[int | str, dict[str, Any]] = {
     200: {

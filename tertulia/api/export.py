@@ -8,15 +8,17 @@ from typing import Annotated, NamedTuple
 from fastapi import APIRouter, Query
 from starlette.responses import StreamingResponse
 
+from tertulia.api.access import allow
 from tertulia.api.inputs import SessionInPath
 from tertulia.api.ports import ApiPorts, Ports
 from tertulia.api.problems import documented
 from tertulia.api.sessions import stored_session
 from tertulia.api.views import ExportFormat
+from tertulia.domain.access import Scope
 from tertulia.domain.conversation import Message
 from tertulia.domain.turns import SessionRecord
 
-router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["messages"])
+router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["messages"], dependencies=[allow(Scope.OPERATE)])
 
 _PAGE = 500
 _COLUMNS = ("seq", "turn", "role", "created_at", "message_id", "text")

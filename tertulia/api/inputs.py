@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from tertulia.domain.conversation import OpenSession, SessionStatus
 from tertulia.domain.errors import InvalidInput
-from tertulia.domain.ids import ID_PATTERN, Identifier, MessageId, SessionId
+from tertulia.domain.ids import ID_PATTERN, Identifier, MessageId, SessionId, TenantId
 
 # The most that a definition may allow; its own limit is checked by the session.
 MAX_TEXT_CHARACTERS = 100_000
@@ -123,9 +123,9 @@ class StartSession(Given):
     context: Context = {}
     session_id: Identifier | None = None
 
-    def opening(self) -> OpenSession:
+    def opening(self, tenant: TenantId) -> OpenSession:
         """What the engine is told."""
-        return OpenSession.model_validate(self.model_dump(exclude={"session_id"}))
+        return OpenSession.model_validate({**self.model_dump(exclude={"session_id"}), "tenant": tenant})
 
 
 class SendMessage(Given):

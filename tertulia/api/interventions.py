@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header
 
+from tertulia.api.access import allow
 from tertulia.api.ids import new_id
 from tertulia.api.inputs import (
     Asked,
@@ -18,6 +19,7 @@ from tertulia.api.inputs import (
 from tertulia.api.ports import ApiPorts, Ports
 from tertulia.api.problems import documented
 from tertulia.api.views import OrderOutcome
+from tertulia.domain.access import Scope
 from tertulia.domain.conversation import (
     EditSlot,
     HandOverToHuman,
@@ -29,11 +31,12 @@ from tertulia.domain.conversation import (
 )
 from tertulia.domain.ids import MessageId, SessionId
 
-router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["people in the loop"])
+router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["people in the loop"], dependencies=[allow(Scope.CHAT)])
 
 Key = Annotated[str | None, Header(alias="Idempotency-Key", description="The order's id, chosen by the client")]
 
 _NOTHING = Asked()
+_OPERATORS = [allow(Scope.OPERATE)]
 
 
 def _refusals(*codes: str) -> dict[int | str, dict[str, Any]]:
@@ -51,7 +54,7 @@ async def hand_over(session_id: SessionInPath, body: GiveToHuman, ports: Ports, 
     return await _carried_out(ports, session_id, order)
 
 
-@router.post("/take-back", responses=_refusals("transition_refused"))
+@router.post("/take-back", dependencies=_OPERATORS, responses=_refusals("transition_refused"))
 async def take_back(session_id: SessionInPath, body: TakeBackSession, ports: Ports, key: Key = None) -> OrderOutcome:
     """Let the bot have the session again: it puts its open question again, or goes on in another state."""
     order_id = chosen_id(body.request_id, key)
@@ -59,7 +62,7 @@ async def take_back(session_id: SessionInPath, body: TakeBackSession, ports: Por
     return await _carried_out(ports, session_id, order)
 
 
-@router.post("/operator-messages", responses=_refusals())
+@router.post("/operator-messages", dependencies=_OPERATORS, responses=_refusals())
 async def say_as_operator(
     session_id: SessionInPath, body: SayAsOperator, ports: Ports, key: Key = None
 ) -> OrderOutcome:
@@ -89,7 +92,7 @@ async def regenerate(session_id: SessionInPath, ports: Ports, body: Asked = _NOT
     return await _carried_out(ports, session_id, order)
 
 
-@router.put("/slots/{slot}", responses=_refusals())
+@router.put("/slots/{slot}", dependencies=_OPERATORS, responses=_refusals())
 async def edit_slot(
     session_id: SessionInPath, slot: SlotInPath, body: NewValue, ports: Ports, key: Key = None
 ) -> OrderOutcome:

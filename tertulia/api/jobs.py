@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Response
 from starlette.responses import StreamingResponse
 
+from tertulia.api.access import Tenant, allow
 from tertulia.api.export import cell
 from tertulia.api.ids import new_id
 from tertulia.api.inputs import chosen_id
@@ -22,15 +23,16 @@ from tertulia.api.recruiting_inputs import (
     QuestionInPath,
     UpdateJob,
 )
-from tertulia.api.recruiting_ports import Recruiting, RecruitingPorts, Tenant
+from tertulia.api.recruiting_ports import Recruiting, RecruitingPorts
 from tertulia.api.recruiting_views import FileFormat, QuestionList, SuggestedQuestions
 from tertulia.domain import jobs, question_bank
+from tertulia.domain.access import Scope
 from tertulia.domain.applications import Candidate, CandidatePage
 from tertulia.domain.errors import Refused, Unavailable
 from tertulia.domain.ids import TenantId
 from tertulia.domain.jobs import Job, JobFilter, JobId, JobPage, Question
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[allow(Scope.OPERATE)])
 
 _PAGE = 200
 _COLUMNS = ("application_id", "user_id", "name", "email", "phone", "status", "jd_match_score", "must_have_failed")

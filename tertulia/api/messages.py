@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Query
 from starlette.responses import JSONResponse, Response
 
 from tertulia.api import event_stream
+from tertulia.api.access import allow
 from tertulia.api.ids import new_id
 from tertulia.api.inputs import (
     MAX_NUMBER,
@@ -24,12 +25,13 @@ from tertulia.api.problems import documented
 from tertulia.api.sessions import stored_session
 from tertulia.api.views import Messages, Receipt, TurnReply
 from tertulia.api.waiting import within
+from tertulia.domain.access import Scope
 from tertulia.domain.conversation import IncomingMessage, SessionStatus, SessionView
 from tertulia.domain.errors import InvalidInput, NotFound, SessionClosed
 from tertulia.domain.ids import MessageId, SessionId
 from tertulia.domain.turns import TurnRecord
 
-router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["messages"])
+router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["messages"], dependencies=[allow(Scope.CHAT)])
 
 _SENT: dict[int | str, dict[str, Any]] = {
     200: {
@@ -99,7 +101,7 @@ async def read_receipt(session_id: SessionInPath, message_id: MessageInPath, por
     return Receipt.of(turn, message_id)
 
 
-@router.get("/turns/{turn}", responses=documented("not_found"))
+@router.get("/turns/{turn}", dependencies=[allow(Scope.OPERATE)], responses=documented("not_found"))
 async def read_turn(session_id: SessionInPath, turn: TurnInPath, ports: Ports) -> TurnRecord:
     """Read a turn with its evidence: who was asked, who was passed over and why, latency, tokens, cost."""
     record = await ports.transcripts.turn(session_id, turn)

@@ -8,8 +8,10 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from tertulia.api import problems
+from tertulia.api.access import allow, anybody
 from tertulia.api.ports import ApiPorts, Ports
 from tertulia.api.views import DefinitionList, DefinitionSummary, ProblemKind, Readiness
+from tertulia.domain.access import Scope
 from tertulia.domain.definition import Definition
 from tertulia.domain.errors import DefinitionInvalid, NotFound
 from tertulia.domain.ids import DefinitionName
@@ -21,20 +23,20 @@ log = structlog.get_logger("tertulia.api")
 CHECK_SECONDS = 3
 
 
-@router.get("/v1/definitions", responses=problems.documented())
+@router.get("/v1/definitions", dependencies=[allow(Scope.CHAT)], responses=problems.documented())
 async def list_definitions(ports: Ports) -> DefinitionList:
     """List the applications on offer."""
     found = [_definition(ports, name) for name in sorted(ports.definitions.names())]
     return DefinitionList(definitions=[DefinitionSummary(name=each.name, title=each.title) for each in found if each])
 
 
-@router.get("/healthz")
+@router.get("/healthz", dependencies=[anybody()])
 async def check_alive() -> dict[str, str]:
     """Tell that the process is alive, whatever else may be down."""
     return {"status": "alive"}
 
 
-@router.get("/readyz", response_model=Readiness, responses=problems.documented())
+@router.get("/readyz", dependencies=[anybody()], response_model=Readiness, responses=problems.documented())
 async def check_ready(ports: Ports) -> Response:
     """Tell whether every part that the API needs can be reached."""
     states = await asyncio.gather(*(_state(name, check) for name, check in ports.parts.items()))
@@ -46,7 +48,7 @@ async def check_ready(ports: Ports) -> Response:
     return JSONResponse({"status": "ready", "parts": parts})
 
 
-@router.get("/problems/{code}", responses=problems.documented("not_found"))
+@router.get("/problems/{code}", dependencies=[anybody()], responses=problems.documented("not_found"))
 async def explain_problem(code: str) -> ProblemKind:
     """Explain a kind of problem, and what to do about it."""
     if code not in problems.KINDS:

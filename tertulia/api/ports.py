@@ -8,6 +8,7 @@ from typing import Annotated, Any, Protocol, TypeVar
 
 from fastapi import Depends, Request
 
+from tertulia.api.doorkeeper import Doorkeeper
 from tertulia.api.recruiting_ports import RecruitingPorts
 from tertulia.api.waiting import within
 from tertulia.domain.errors import Unavailable
@@ -60,8 +61,13 @@ class ProviderAdministration(Protocol):
         """Tell how all providers are. Never Unavailable: without storage it is what was known last, and stale."""
         ...
 
-    async def get_provider_metrics(self, since: datetime, until: datetime) -> Mapping[ProviderName, Metrics]:
-        """Count the attempts that ended from `since` to before `until`; every provider in use is there."""
+    async def get_provider_metrics(
+        self, since: datetime, until: datetime, tenant: TenantId | None = None
+    ) -> Mapping[ProviderName, Metrics]:
+        """Count the attempts that ended from `since` to before `until`, of a tenant or of all.
+
+        Every provider in use is there.
+        """
         ...
 
     async def provider_history(self, name: ProviderName, limit: int) -> Sequence[StateChange]:
@@ -111,6 +117,7 @@ class ApiPorts:
     definitions: Definitions
     providers: ProviderAdministration
     recruiting: RecruitingPorts
+    doorkeeper: Doorkeeper
     parts: Mapping[str, Callable[[], Awaitable[None]]]
     # Most proxies cut a silent request after 60 s; a reply that is too late for that becomes a receipt, for which the
     # engine may be waited for once more.

@@ -1,5 +1,6 @@
 """The error tree as problem+json (RFC 9457). No problem says more of a request than the names of its fields."""
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from http import HTTPStatus
@@ -17,8 +18,10 @@ from tertulia.domain.errors import (
     DefinitionInvalid,
     InvalidInput,
     NotFound,
+    RateLimited,
     TertuliaError,
     TransitionRefused,
+    Unauthenticated,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -44,6 +47,17 @@ KINDS: Mapping[str, Kind] = {
         "Correct the definition's file; `tertulia doctor` names the places.",
     ),
     "not_found": Kind(HTTPStatus.NOT_FOUND, "There is no such thing", "Check the address and the ids in it."),
+    "unauthenticated": Kind(
+        HTTPStatus.UNAUTHORIZED,
+        "Who calls is not known",
+        "Send `Authorization: Bearer <key>`; `tertulia keys create` makes one.",
+    ),
+    "forbidden": Kind(
+        HTTPStatus.FORBIDDEN, "Not with this key", "Use a key of the scope and tenant that `detail` names."
+    ),
+    "rate_limited": Kind(
+        HTTPStatus.TOO_MANY_REQUESTS, "Too many requests", "Wait for as long as `Retry-After` says, then send again."
+    ),
     "refused": Kind(HTTPStatus.CONFLICT, "Not possible as things stand", "Read the current state, then decide."),
     "session_closed": Kind(HTTPStatus.CONFLICT, "The session has ended", "Start another session."),
     "session_moved": Kind(
@@ -141,6 +155,9 @@ def problem_of(error: TertuliaError) -> Problem:
             return problem(code, f"there is no such {error.kind}")
         case TransitionRefused() | ActionRefused():
             return problem(code, str(error), allowed=error.allowed)
+        case RateLimited():
+            waits = max(1, math.ceil(error.retry_after.total_seconds()))
+            return problem(code, str(error)).model_copy(update={"retry_after": waits})
         case _:
             return problem(code, str(error))
 
@@ -182,7 +199,9 @@ def install(app: FastAPI) -> None:
 
 async def _refused(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, TertuliaError)
-    return response(problem_of(error))
+    # RFC 6750: what would have been taken.
+    challenge = {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthenticated) else None
+    return response(problem_of(error), challenge)
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:

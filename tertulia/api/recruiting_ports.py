@@ -1,11 +1,10 @@
-"""What the calls of recruiting are given: the ports behind them, and whose data they may see."""
+"""What the calls of recruiting are given: the ports behind them."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
 
-from tertulia.domain.ids import DEFAULT_TENANT, TenantId
 from tertulia.ports import Applications, Candidates, Jobs, QuestionSuggester, ResumeReader
 
 
@@ -29,10 +28,4 @@ def _recruiting(request: Request) -> RecruitingPorts:
     return ports
 
 
-def _tenant(request: Request) -> TenantId:
-    tenant: TenantId = getattr(request.state, "tenant", DEFAULT_TENANT)
-    return tenant
-
-
 Recruiting = Annotated[RecruitingPorts, Depends(_recruiting)]
-Tenant = Annotated[TenantId, Depends(_tenant)]

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 
+from tertulia.api.access import OwnSession, Tenant, allow
 from tertulia.api.ids import new_id
 from tertulia.api.inputs import (
     ChangeState,
@@ -18,18 +19,20 @@ from tertulia.api.inputs import (
 from tertulia.api.ports import ApiPorts, Ports
 from tertulia.api.problems import documented
 from tertulia.api.views import SessionDetail, SessionList, TurnCancelled
+from tertulia.domain.access import Scope
 from tertulia.domain.conversation import Close, Opened, SessionView, TransitionTo
 from tertulia.domain.errors import InvalidInput, NotFound, Refused, SessionClosed
-from tertulia.domain.ids import DefinitionName, SessionId
+from tertulia.domain.ids import DefinitionName, SessionId, TenantId
 from tertulia.domain.turns import SessionFilter, SessionRecord
 
-router = APIRouter(prefix="/v1", tags=["sessions"])
+router = APIRouter(prefix="/v1", tags=["sessions"], dependencies=[allow(Scope.CHAT)])
 
 
 @router.post("/sessions", status_code=201, responses=documented("refused", "session_closed", body=True))
 async def start_session(
     body: StartSession,
     ports: Ports,
+    tenant: Tenant,
     response: Response,
     idempotency_key: Annotated[str | None, Header(description="The session's id, chosen by the client")] = None,
 ) -> Opened:
@@ -40,43 +43,48 @@ async def start_session(
     chosen = chosen_id(body.session_id, idempotency_key)
     session_id = SessionId(chosen or new_id())
     _must_be_on_offer(ports, DefinitionName(body.definition))
-    opened = await ports.taken(ports.sessions.open(session_id, body.opening()))
     if chosen:
-        await _must_be_the_same(ports, session_id, body)
+        await _must_be_free_or_the_same(ports, session_id, body, tenant)
+    opened = await ports.taken(ports.sessions.open(session_id, body.opening(tenant)))
+    if chosen:
+        # Somebody else may have been faster.
+        await _must_be_free_or_the_same(ports, session_id, body, tenant)
     response.headers["Location"] = f"/v1/sessions/{session_id}"
     return opened
 
 
-@router.get("/sessions", responses=documented())
-async def list_sessions(query: Annotated[FindSessions, Query()], ports: Ports) -> SessionList:
+@router.get("/sessions", dependencies=[allow(Scope.OPERATE)], responses=documented())
+async def list_sessions(query: Annotated[FindSessions, Query()], ports: Ports, tenant: Tenant) -> SessionList:
     """List sessions, newest first."""
-    where = SessionFilter.model_validate(query.model_dump(exclude={"cursor", "limit"}))
+    where = SessionFilter(tenant=tenant, **query.model_dump(exclude={"cursor", "limit"}))
     return SessionList.of(await ports.records.find(where, cursor=query.cursor, limit=query.limit))
 
 
 @router.get("/users/{user_id}/sessions", tags=["users"], responses=documented())
 async def list_sessions_of_user(
-    user_id: PersonInPath, query: Annotated[PageOfSessions, Query()], ports: Ports
+    user_id: PersonInPath, query: Annotated[PageOfSessions, Query()], ports: Ports, tenant: Tenant
 ) -> SessionList:
     """List the sessions of one person, newest first; empty for a person never seen."""
-    page = await ports.records.find(SessionFilter(user_id=user_id), cursor=query.cursor, limit=query.limit)
-    return SessionList.of(page)
+    where = SessionFilter(tenant=tenant, user_id=user_id)
+    return SessionList.of(await ports.records.find(where, cursor=query.cursor, limit=query.limit))
 
 
 @router.get("/sessions/{session_id}", responses=documented("not_found"))
 async def read_session(
     session_id: SessionInPath,
+    record: OwnSession,
     ports: Ports,
     live: Annotated[bool, Query(description="Ask the running workflow as well")] = False,
 ) -> SessionDetail:
     """Read a session as stored after its last turn; `live` adds what its workflow says of itself."""
-    record = await stored_session(ports, session_id)
     view = await _live(ports, session_id) if live else None
     return SessionDetail(**dict(record), live=view)
 
 
 @router.put(
-    "/sessions/{session_id}/state", responses=documented("not_found", "session_closed", "transition_refused", body=True)
+    "/sessions/{session_id}/state",
+    dependencies=[allow(Scope.OPERATE)],
+    responses=documented("not_found", "session_closed", "transition_refused", body=True),
 )
 async def change_state(session_id: SessionInPath, body: ChangeState, ports: Ports) -> SessionView:
     """Move a session by hand, along a transition of its definition."""
@@ -126,7 +134,11 @@ def _must_be_on_offer(ports: ApiPorts, name: DefinitionName) -> None:
         raise InvalidInput(f"there is no such definition; on offer: {on_offer}", field="body.definition") from error
 
 
-async def _must_be_the_same(ports: ApiPorts, session_id: SessionId, body: StartSession) -> None:
+async def _must_be_free_or_the_same(
+    ports: ApiPorts, session_id: SessionId, body: StartSession, tenant: TenantId
+) -> None:
+    """Refuse an id that another session has. Ids are of all tenants together: whose it is stays untold."""
     record = await ports.records.get(session_id)
-    if record is not None and (record.user_id, record.definition) != (body.user_id, body.definition):
+    wanted = (tenant, body.user_id, body.definition)
+    if record is not None and (record.tenant, record.user_id, record.definition) != wanted:
         raise Refused("another session has this id already")

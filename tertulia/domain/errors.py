@@ -3,7 +3,10 @@
 TertuliaError
 ├── InvalidInput         what was given can't be used; change it
 │   └── DefinitionInvalid    an application's YAML; says file and line
-├── NotFound             no such session, turn, definition, …
+├── NotFound             no such session, turn, definition, …; or it is another tenant's
+├── Unauthenticated      no key, or none that opens anything
+├── Forbidden            the key does not reach so far
+├── RateLimited          too many requests under one key; says when to send again
 ├── Refused              understood, but not allowed in this state
 │   ├── SessionClosed        the session has ended; start another
 │   ├── SessionMoved         the session goes on in a new run; ask again there, as the client does by itself
@@ -66,6 +69,31 @@ class NotFound(TertuliaError):
         super().__init__(f"there is no {kind} {name!r}")
         self.kind = kind
         self.name = name
+
+
+class Unauthenticated(TertuliaError):
+    """Raised where a request shows no key that opens anything; never says which of the reasons it is."""
+
+    code = "unauthenticated"
+
+    def __init__(self, problem: str = "needs `Authorization: Bearer` with a key that is valid") -> None:
+        super().__init__(problem)
+
+
+class Forbidden(TertuliaError):
+    """Raised where a key is valid, but not for this. Use another one."""
+
+    code = "forbidden"
+
+
+class RateLimited(TertuliaError):
+    """Raised where one caller sends too much. Nothing was done; send again after `retry_after`."""
+
+    code = "rate_limited"
+
+    def __init__(self, retry_after: timedelta) -> None:
+        super().__init__("too many requests under this key")
+        self.retry_after = retry_after
 
 
 class Refused(TertuliaError):

@@ -270,13 +270,18 @@ class ProviderService:
             ),
         )
 
-    async def get_provider_metrics(self, since: datetime, until: datetime) -> Mapping[ProviderName, Metrics]:
+    async def get_provider_metrics(
+        self, since: datetime, until: datetime, tenant: TenantId | None = None
+    ) -> Mapping[ProviderName, Metrics]:
         """Tell what the ledger has of the attempts that ended in a time, for each provider in use.
+
+        Args:
+            tenant: Whose attempts count; None: all tenants'.
 
         Raises:
             Unavailable: Storage is away.
         """
-        found = await self._stores.metrics.metrics(since, until)
+        found = await self._stores.metrics.metrics(since, until, tenant)
         return dict.fromkeys(self._registry.providers, _NO_METRICS) | dict(found)
 
     async def provider_history(self, name: ProviderName, limit: int) -> Sequence[StateChange]:

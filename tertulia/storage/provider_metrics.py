@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from tertulia.domain.errors import FailureClass
-from tertulia.domain.ids import ProviderName
+from tertulia.domain.ids import ProviderName, TenantId
 from tertulia.domain.provider_reports import Metrics, Percentiles, StateChange
 from tertulia.domain.provider_state import ProviderState
 from tertulia.storage.pool import Pool, Row
@@ -25,15 +25,18 @@ SELECT providers.provider, count(ended_at) AS attempts, count(ended_at) FILTER (
        coalesce(sum(cost_usd) FILTER (WHERE NOT answered), 0) AS wasted_usd,
        (SELECT count(*) FROM attempts
         WHERE attempts.provider = providers.provider AND failure NOT IN ('cancelled', 'internal')
+          AND ($3::text IS NULL OR tenant = $3)
           AND ended_at > coalesce((SELECT max(ended_at) FROM attempts
-                                   WHERE attempts.provider = providers.provider AND failure IS NULL),
+                                   WHERE attempts.provider = providers.provider AND failure IS NULL
+                                     AND ($3::text IS NULL OR tenant = $3)),
                                   '-infinity')) AS consecutive_failures,
-       (SELECT count(attempt_id) FROM provider_slots
-        WHERE provider_slots.provider = providers.provider) AS in_flight
+       (SELECT count(attempt_id) FROM provider_slots LEFT JOIN attempts USING (attempt_id)
+        WHERE provider_slots.provider = providers.provider AND ($3::text IS NULL OR tenant = $3)) AS in_flight
 FROM (SELECT provider FROM provider_slots WHERE slot = 0) AS providers
 LEFT JOIN LATERAL (
     SELECT *, failure IS NULL AS answered FROM attempts
     WHERE attempts.provider = providers.provider AND ended_at >= $1 AND ended_at < $2
+      AND ($3::text IS NULL OR tenant = $3)
 ) AS ended ON true
 GROUP BY providers.provider
 """
@@ -42,6 +45,7 @@ _FAILURES = """
 SELECT attempts.provider, failure, count(*) AS failed
 FROM provider_slots JOIN attempts USING (provider)
 WHERE provider_slots.slot = 0 AND ended_at >= $1 AND ended_at < $2 AND failure IS NOT NULL
+  AND ($3::text IS NULL OR tenant = $3)
 GROUP BY attempts.provider, failure
 """
 
@@ -60,11 +64,17 @@ class PostgresProviderMetrics:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def metrics(self, since: datetime, until: datetime) -> Mapping[ProviderName, Metrics]:
-        """Return the metrics of every provider that was ever asked, of attempts that ended in `since <= t < until`."""
+    async def metrics(
+        self, since: datetime, until: datetime, tenant: TenantId | None = None
+    ) -> Mapping[ProviderName, Metrics]:
+        """Return the metrics of every provider that was ever asked, of attempts that ended in `since <= t < until`.
+
+        Args:
+            tenant: Whose attempts count; None: all tenants'.
+        """
         async with self._pool.connection() as connection:
-            rows = await connection.fetch(_METRICS, since, until)
-            failures = await connection.fetch(_FAILURES, since, until)
+            rows = await connection.fetch(_METRICS, since, until, tenant)
+            failures = await connection.fetch(_FAILURES, since, until, tenant)
         failures_of: dict[str, dict[FailureClass, int]] = defaultdict(dict)
         for row in failures:
             failures_of[row["provider"]][FailureClass(row["failure"])] = row["failed"]

@@ -12,12 +12,14 @@ from fastapi import FastAPI
 
 from starter.http_server import listen, serve_app
 from tertulia.api.app import create_app
+from tertulia.api.doorkeeper import Doorkeeper
 from tertulia.api.ports import ApiPorts
 from tertulia.domain.definition import Definition
 from tertulia.domain.ids import SessionId
 from tests.api.providers import InMemoryProviders
 from tests.fakes import (
     NOON,
+    InMemoryApiKeys,
     InMemoryDefinitions,
     InMemoryRecords,
     InMemoryTranscripts,
@@ -54,6 +56,7 @@ class World:
             events=self.events,
             definitions=InMemoryDefinitions(GREETER),
             providers=self.providers,
+            doorkeeper=Doorkeeper(InMemoryApiKeys(), required=False),
             recruiting=None,  # type: ignore[arg-type]  # its calls are tested over a real database
             parts={"postgres": reached, "temporal": reached},
             now=lambda: NOON,
@@ -87,7 +90,18 @@ async def served() -> AsyncIterator[tuple[FastAPI, str]]:
     await asyncio.gather(server, return_exceptions=True)
 
 
-_REQUIRED = ("sessions", "records", "transcripts", "events", "definitions", "providers", "recruiting", "parts")
+_REQUIRED = (
+    "sessions",
+    "records",
+    "transcripts",
+    "events",
+    "definitions",
+    "providers",
+    "recruiting",
+    "recruiting",
+    "doorkeeper",
+    "parts",
+)
 
 
 @pytest.fixture

@@ -56,6 +56,7 @@ class InMemoryProviders:
         known: What is known of them; tests write it.
         stale: Whether storage is away: nothing can be changed then.
         windows: The windows for which metrics were asked.
+        tenants: Whose metrics these were to be; None: all tenants'.
     """
 
     def __init__(self) -> None:
@@ -78,6 +79,7 @@ class InMemoryProviders:
         self.probe = ProbeResult(reachable=True, latency_ms=41.5)
         self.stale = False
         self.windows: list[tuple[datetime, datetime]] = []
+        self.tenants: list[TenantId | None] = []
 
     def key(self, name: ProviderName) -> str | None:
         """Tell which key is in use."""
@@ -105,9 +107,12 @@ class InMemoryProviders:
         reports = [self._report(each.config, passed_over) for each in self.configured()]
         return StatusReport(at=NOON, stale=self.stale, providers=tuple(reports))
 
-    async def get_provider_metrics(self, since: datetime, until: datetime) -> Mapping[ProviderName, Metrics]:
+    async def get_provider_metrics(
+        self, since: datetime, until: datetime, tenant: TenantId | None = None
+    ) -> Mapping[ProviderName, Metrics]:
         self._reached()
         self.windows.append((since, until))
+        self.tenants.append(tenant)
         return {name: self.metrics.get(name, Metrics()) for name in self._configs}
 
     async def provider_history(self, name: ProviderName, limit: int) -> Sequence[StateChange]:

@@ -3,14 +3,18 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 import httpx
-from fastapi import Request
+from starlette.requests import Request
 
 from tertulia.api.app import create_app
+from tertulia.api.doorkeeper import EVERYBODY, Doorkeeper
 from tertulia.api.ports import ApiPorts
 from tertulia.api.recruiting_ports import RecruitingPorts
+from tertulia.domain.access import Caller
+from tertulia.domain.ids import TenantId
 from tertulia.domain.jobs import Job, Question
 from tertulia.resumes.reader import IsolatedReader
 from tertulia.storage.applications import PostgresApplications
@@ -19,6 +23,7 @@ from tertulia.storage.pool import Pool, open_pool
 from tertulia.storage.profiles import PostgresCandidates
 from tests.api.providers import InMemoryProviders
 from tests.fakes import (
+    InMemoryApiKeys,
     InMemoryDefinitions,
     InMemoryRecords,
     InMemoryTranscripts,
@@ -52,6 +57,13 @@ class ScriptedSuggester:
         return self.answer
 
 
+class HeaderReader(Doorkeeper):
+    """Believes the header X-Tenant."""
+
+    async def caller(self, request: Request, now: datetime) -> Caller:
+        return replace(EVERYBODY, tenant=TenantId(request.headers.get("x-tenant", EVERYBODY.tenant)))
+
+
 class Office:
     """The API and what is behind it. A request is of the tenant that the header X-Tenant names."""
 
@@ -73,14 +85,9 @@ class Office:
                     resumes=IsolatedReader(),
                 ),
                 parts={},
+                doorkeeper=HeaderReader(InMemoryApiKeys(), required=True),
             )
         )
-
-        @self.app.middleware("http")
-        async def of_tenant(request: Request, call_next: Any) -> Any:
-            if named := request.headers.get("x-tenant"):
-                request.state.tenant = named
-            return await call_next(request)
 
     def suggest_by(self, suggester: ScriptedSuggester) -> None:
         ports: ApiPorts = self.app.state.ports

@@ -61,6 +61,9 @@ OPERATIONS = {
     "read_budget": ("get", "/v1/tenants/{tenant}/budget"),
     "set_budget": ("put", "/v1/tenants/{tenant}/budget"),
     "remove_budget": ("delete", "/v1/tenants/{tenant}/budget"),
+    "create_key": ("post", "/v1/keys"),
+    "list_keys": ("get", "/v1/keys"),
+    "revoke_key": ("delete", "/v1/keys/{key_id}"),
     "check_alive": ("get", "/healthz"),
     "check_ready": ("get", "/readyz"),
     "explain_problem": ("get", "/problems/{code}"),
@@ -118,7 +121,7 @@ def test_every_operation_says_what_it_does_and_every_body_has_an_example(describ
 def test_the_three_ways_to_send_are_described(described: dict[str, Any]) -> None:
     answers = described["paths"]["/v1/sessions/{session_id}/messages"]["post"]["responses"]
 
-    assert answers.keys() == {"200", "202", "400", "404", "409", "413", "415", "422", "429", "503"}
+    assert answers.keys() == {"200", "202", "400", "401", "403", "404", "409", "413", "415", "422", "429", "503"}
     assert answers["200"]["content"].keys() == {"application/json", "text/event-stream"}
 
 

@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 
+from tertulia.domain.access import Scope
 from tertulia.domain.conversation import Owner, Role, SessionStatus, TurnStatus
 from tertulia.domain.costs import CostSource
 from tertulia.domain.errors import FailureClass
@@ -27,6 +28,7 @@ from .examples import at
         ("attempts", "failure", {*FailureClass}),
         ("attempts", "usage_source", {"reported", "estimated", "absent"}),
         ("attempts", "cost_source", {*get_args(CostSource)}),
+        ("api_keys", "scope", {*Scope}),
     ],
 )
 async def test_closed_sets_are_the_same_in_the_tables_and_in_the_code(
@@ -114,8 +116,8 @@ async def test_what_is_read_of_the_ledger_finds_an_index(crowded: Pool) -> None:
     reads: list[tuple[str, list[object]]] = [
         (transcripts._ATTEMPTS, ["s1", 9]),
         (provider_states._SAMPLES, [lately, 200]),
-        (provider_metrics._METRICS, [lately, lately]),
-        (provider_metrics._FAILURES, [lately, lately]),
+        (provider_metrics._METRICS, [lately, lately, None]),
+        (provider_metrics._FAILURES, [lately, lately, "acme"]),
     ]
     for statement, arguments in reads:
         plan = await explained(crowded, statement, arguments)
