@@ -10,7 +10,9 @@ from starter.sessions import TemporalSessions
 from tertulia.api.app import create_app
 from tertulia.api.doorkeeper import Doorkeeper
 from tertulia.api.ports import ApiPorts
+from tertulia.api.rate_limit import RateLimit
 from tertulia.api.recruiting_ports import RecruitingPorts
+from tertulia.api.session_tokens import SessionTokens
 from tertulia.composition import open_provider_service
 from tertulia.config import Settings
 from tertulia.resumes.reader import IsolatedReader
@@ -55,10 +57,22 @@ async def serve(settings: Settings, *, ready: asyncio.Event | None = None) -> No
             definitions=DefinitionFiles(settings.definitions_dir),
             providers=providers,
             recruiting=_recruiting(pool),
-            doorkeeper=Doorkeeper(PostgresApiKeys(pool), required=settings.keys_required),
+            doorkeeper=_doorkeeper(settings, pool),
+            cors_origins=settings.cors_origins or (),
             parts=_parts(pool, client),
         )
         await serve_app(create_app(ports), listener, ready=ready, stopping=events.stop)
+
+
+def _doorkeeper(settings: Settings, pool: Pool) -> Doorkeeper:
+    return Doorkeeper(
+        PostgresApiKeys(pool),
+        SessionTokens(settings.secret_key),
+        required=settings.keys_required,
+        local=settings.is_local,
+        origins=settings.cors_origins or (),
+        limit=RateLimit(settings.rate_limit) if settings.rate_limit else None,
+    )
 
 
 def _recruiting(pool: Pool) -> RecruitingPorts:

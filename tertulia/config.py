@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from ipaddress import ip_address
@@ -20,6 +21,7 @@ from tertulia.domain.providers import PROVIDER_NAME_PATTERN, LoadBalanceStrategy
 OFFLINE = ProviderName("offline")
 
 _SEALING_KEY_BYTES = 32
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
 
 
 def _lower(text: object) -> object:
@@ -37,6 +39,18 @@ Name = Annotated[str, BeforeValidator(_lower), Field(pattern=PROVIDER_NAME_PATTE
 SealingKeys = Annotated[SecretStr, AfterValidator(_sealing_keys)]
 
 
+def _origins(given: object) -> object:
+    origins = (
+        tuple(origin.strip() for origin in given.split(",") if origin.strip()) if isinstance(given, str) else given
+    )
+    if isinstance(origins, tuple) and not all(_ORIGIN.fullmatch(str(origin)) for origin in origins):
+        raise ValueError("must be origins such as https://jobs.example.org, with commas in between")
+    return origins
+
+
+Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
+
+
 class Settings(BaseModel):
     """Everything that can be set. Each field's alias is the variable's name.
 
@@ -52,6 +66,8 @@ class Settings(BaseModel):
         database_url: PostgreSQL to use; without it `tertulia up` starts its own.
         temporal_address: host:port of the Temporal server; without it `tertulia up` starts its own.
         require_keys: Whether callers of the API must show a key; by default all but those on this machine must.
+        rate_limit: Requests a second that each key, and each session's token, may make of one process; 0: any number.
+        cors_origins: The pages whose scripts may call the API from a browser, such as https://jobs.example.org.
         providers: In the order of preference; a name that was given twice counts once.
     """
 
@@ -79,6 +95,8 @@ class Settings(BaseModel):
 
     host: str = Field("127.0.0.1", alias="TERTULIA_HOST")
     require_keys: bool | None = Field(None, alias="TERTULIA_REQUIRE_KEYS")
+    rate_limit: float = Field(50, alias="TERTULIA_RATE_LIMIT", ge=0)
+    cors_origins: Origins | None = Field(None, alias="TERTULIA_CORS_ORIGINS")
     port: int = Field(8080, alias="TERTULIA_PORT", ge=0, le=65535)
     data_dir: Path = Field(Path(".tertulia"), alias="TERTULIA_DATA_DIR")
     definitions_dir: Path = Field(Path("definitions"), alias="TERTULIA_DEFINITIONS_DIR")

@@ -10,6 +10,7 @@ found, just as one that never was.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request
@@ -46,8 +47,9 @@ class Guard:
         """Let the caller in, and remember who it is.
 
         Raises:
-            Unauthenticated: It shows no key that is valid.
+            Unauthenticated: It shows nothing that is valid.
             Forbidden: Its key does not reach so far.
+            RateLimited: It calls too often.
             NotFound: The session in the path is not its own.
         """
         # Of the guards of a router and its route the first one asks for both.
@@ -60,6 +62,10 @@ class Guard:
             raise Forbidden(f"needs a key of scope {guard.scope}; this one has {caller.scope}")
         if guard.house and not caller.is_of_house:
             raise Forbidden(f"concerns all tenants, so it needs a key of the tenant {HOUSE!r}")
+        if caller.session_id is not None and "session_id" not in request.path_params:
+            raise Forbidden("a session's token opens the calls of that session only")
+        request.state.headers = ports.doorkeeper.count(caller)
+        request.state.still_allowed = partial(ports.doorkeeper.caller, request)
         if "session_id" in request.path_params:
             request.state.session = await _own_session_in_path(ports, caller, request.path_params["session_id"])
         request.state.caller = caller
@@ -182,13 +188,25 @@ def _guard(route: RouteContext) -> Guard:
 def describe(schema: dict[str, Any], routes: Sequence[Declared]) -> None:
     """Tell in an OpenAPI description what each call asks of its caller, and the refusals that follow."""
     schema["components"]["securitySchemes"] = {
-        "key": {"type": "http", "scheme": "bearer", "description": "A key, made by `tertulia keys create`"}
+        "key": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "A key, made by `tertulia keys create`; or for the calls of one session its token",
+        },
+        "token": {
+            "type": "apiKey",
+            "in": "query",
+            "name": "access_token",
+            "description": "A session's token, where a browser can send no headers",
+        },
     }
     refusals = documented("unauthenticated", "forbidden", "rate_limited")
     for route in routes:
         operation = schema["paths"][route.path][route.method.lower()]
         guard = route.guard
         operation["security"] = [] if guard.scope is None else [{"key": [guard.scope.value]}]
+        if guard.scope is Scope.CHAT and route.method == "GET" and "{session_id}" in route.path:
+            operation["security"].append({"token": []})
         if guard.scope is not None:
             for status in (401, 403, 429):
                 operation["responses"].setdefault(str(status), refusals[status])

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
+from starlette.middleware.cors import CORSMiddleware
 
 from tertulia.api import (
     access,
@@ -22,6 +23,7 @@ from tertulia.api import (
     problems,
     providers,
     sessions,
+    tokens,
 )
 from tertulia.api.edge import Edge
 from tertulia.api.ports import ApiPorts
@@ -69,6 +71,7 @@ def create_app(ports: ApiPorts) -> FastAPI:
     app.state.ports = ports
     for part in (
         sessions,
+        tokens,
         messages,
         interventions,
         events,
@@ -83,6 +86,14 @@ def create_app(ports: ApiPorts) -> FastAPI:
         app.include_router(part.router)
     routes = access.declared(app)
     problems.install(app)
+    if ports.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=ports.cors_origins,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Prefer"],
+            expose_headers=["ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After"],
+        )
     app.add_middleware(Edge, max_body_bytes=ports.max_body_bytes, max_file_bytes=ports.max_file_bytes)
     # FastAPI's own way to extend the description, https://fastapi.tiangolo.com/how-to/extending-openapi/
     app.openapi = lambda: _described(app, routes)  # type: ignore[method-assign]

@@ -3,17 +3,27 @@
 import re
 import time
 import traceback
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import structlog
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tertulia.api.problems import problem, response
+from tertulia.domain.errors import TertuliaError, Unauthenticated
 
 # Calls whose body is a file.
 _FILES = re.compile(r"/v1/(?:candidates|sessions)/[^/]+/resume")
+
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+_HSTS = "max-age=31536000"
 
 log = structlog.get_logger("tertulia.api")
 
@@ -30,13 +40,15 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = _without_token_in_address(scope)
         most_bytes = self._max_file_bytes if _FILES.fullmatch(scope["path"]) else self._max_body_bytes
-        exchange = _Exchange(receive, send, most_bytes, _declared_bytes(scope))
+        exchange = _Exchange(scope, receive, send, most_bytes)
         started = time.perf_counter()
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except Exception as error:  # noqa: BLE001 the process's edge: whatever was not foreseen ends here
-            _report(error, scope)
+            if not exchange.cut:
+                _report(error, scope)
             if not exchange.status:
                 await response(problem("unexpected"))(scope, exchange.receive, exchange.send)
         finally:
@@ -50,14 +62,21 @@ class Edge:
 
 
 class _Exchange:
-    """One request and its response, watched."""
+    """One request and its response, watched.
 
-    def __init__(self, receive: Receive, send: Send, max_body_bytes: int, declared_bytes: int) -> None:
+    Attributes:
+        status: Of the response; 0 until it begins.
+        cut: Whether it was ended because its caller's key has.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, max_body_bytes: int) -> None:
+        self._scope = scope
         self._receive = receive
         self._send = send
         self._left = max_body_bytes
-        self._too_large = declared_bytes > max_body_bytes
+        self._too_large = _declared_bytes(scope) > max_body_bytes
         self.status = 0
+        self.cut = False
 
     async def receive(self) -> Message:
         if self._too_large:
@@ -72,7 +91,45 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            for name, value in self._headers().items():
+                headers.setdefault(name, value)
+        elif message.get("more_body") and not await self._may_go_on():
+            self.cut = True
+            await self._send({"type": "http.response.body", "body": b""})
+            # What a server raises whose client has gone.
+            raise OSError("the caller's key has ended")
         await self._send(message)
+
+    def _headers(self) -> dict[str, str]:
+        private = {"Cache-Control": "no-store"} if self._scope["path"].startswith("/v1/") else {}
+        https = {"Strict-Transport-Security": _HSTS} if self._scope["scheme"] == "https" else {}
+        return {**_HEADERS, **private, **https, **self._scope["state"].get("headers", {})}
+
+    async def _may_go_on(self) -> bool:
+        """Ask again, before each piece of a long answer, whether its caller may still have it."""
+        still_allowed = self._scope["state"].get("still_allowed")
+        if still_allowed is None:
+            return True
+        try:
+            await still_allowed(datetime.now(UTC))
+        except Unauthenticated:
+            return False
+        except TertuliaError:
+            # That can't be found out now; whatever the piece is, it was allowed a moment ago.
+            return True
+        return True
+
+
+def _without_token_in_address(scope: Scope) -> Scope:
+    """Take a token out of the address, before anybody remembers it or takes it for a parameter of the call."""
+    state = dict(scope.get("state") or {})
+    if scope["method"] == "GET" and b"access_token=" in scope["query_string"]:
+        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        state["access_token"] = next((value for name, value in query if name == "access_token"), "")
+        rest = [(name, value) for name, value in query if name != "access_token"]
+        scope = {**scope, "query_string": urlencode(rest).encode("latin-1")}
+    return {**scope, "state": state}
 
 
 def _declared_bytes(scope: Scope) -> int:

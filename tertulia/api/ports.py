@@ -105,6 +105,7 @@ class ApiPorts:
         parts: What has to be reached for the API to be of use, by name; a check raises where it isn't.
         reply_wait: Longest time that a request waits for its reply before it gets a receipt.
         engine_wait: Longest time for the engine to take something in.
+        cors_origins: The pages, by scheme, host and port, whose scripts may call from a browser.
         max_body_bytes: Longest body of a request.
         max_file_bytes: The same, where the body is a file.
         now: Tells the time, UTC.
@@ -123,6 +124,7 @@ class ApiPorts:
     # engine may be waited for once more.
     reply_wait: timedelta = timedelta(seconds=45)
     engine_wait: timedelta = timedelta(seconds=10)
+    cors_origins: Sequence[str] = ()
     max_body_bytes: int = 1024 * 1024
     max_file_bytes: int = MAX_FILE_BYTES
     now: Callable[[], datetime] = _utc_now

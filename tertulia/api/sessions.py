@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 
-from tertulia.api.access import OwnSession, Tenant, allow
+from tertulia.api.access import Caller, OwnSession, Tenant, allow
 from tertulia.api.ids import new_id
 from tertulia.api.inputs import (
     ChangeState,
@@ -73,12 +73,15 @@ async def list_sessions_of_user(
 async def read_session(
     session_id: SessionInPath,
     record: OwnSession,
+    caller: Caller,
     ports: Ports,
     live: Annotated[bool, Query(description="Ask the running workflow as well")] = False,
 ) -> SessionDetail:
     """Read a session as stored after its last turn; `live` adds what its workflow says of itself."""
     view = await _live(ports, session_id) if live else None
-    return SessionDetail(**dict(record), live=view)
+    # What a backend gave the session along is not for the browser that talks in it.
+    context = record.context if caller.session_id is None else {}
+    return SessionDetail(**{**dict(record), "context": context}, live=view)
 
 
 @router.put(

@@ -14,6 +14,7 @@ from starter.http_server import listen, serve_app
 from tertulia.api.app import create_app
 from tertulia.api.doorkeeper import Doorkeeper
 from tertulia.api.ports import ApiPorts
+from tertulia.api.session_tokens import SessionTokens
 from tertulia.domain.definition import Definition
 from tertulia.domain.ids import SessionId
 from tests.api.providers import InMemoryProviders
@@ -56,7 +57,7 @@ class World:
             events=self.events,
             definitions=InMemoryDefinitions(GREETER),
             providers=self.providers,
-            doorkeeper=Doorkeeper(InMemoryApiKeys(), required=False),
+            doorkeeper=Doorkeeper(InMemoryApiKeys(), SessionTokens(None), required=False),
             recruiting=None,  # type: ignore[arg-type]  # its calls are tested over a real database
             parts={"postgres": reached, "temporal": reached},
             now=lambda: NOON,

@@ -13,6 +13,7 @@ from tertulia.api.app import create_app
 from tertulia.api.doorkeeper import EVERYBODY, Doorkeeper
 from tertulia.api.ports import ApiPorts
 from tertulia.api.recruiting_ports import RecruitingPorts
+from tertulia.api.session_tokens import SessionTokens
 from tertulia.domain.access import Caller
 from tertulia.domain.ids import TenantId
 from tertulia.domain.jobs import Job, Question
@@ -85,7 +86,7 @@ class Office:
                     resumes=IsolatedReader(),
                 ),
                 parts={},
-                doorkeeper=HeaderReader(InMemoryApiKeys(), required=True),
+                doorkeeper=HeaderReader(InMemoryApiKeys(), SessionTokens(None), required=True),
             )
         )
 

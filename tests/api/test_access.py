@@ -10,6 +10,7 @@ from starlette.responses import PlainTextResponse
 
 from tertulia.api.access import Declared, allow, allow_house, anybody, declared
 from tertulia.api.doorkeeper import Doorkeeper
+from tertulia.api.session_tokens import SessionTokens
 from tertulia.domain.access import HOUSE, Scope
 from tertulia.domain.ids import TenantId
 from tests.api.whole import ACME, WholeApi, whole_api
@@ -29,6 +30,7 @@ EXPECTED: dict[str, str] = {
     "list_messages": "chat",
     "read_receipt": "chat",
     "follow_session": "chat",
+    "create_session_token": "chat",
     "read_turn": "operate",
     "export_session": "operate",
     "hand_over": "chat",
@@ -154,7 +156,9 @@ async def test_the_scheme_may_be_written_in_any_case(api: WholeApi) -> None:
 
 
 async def test_where_no_keys_are_required_everybody_is_the_house(api: WholeApi) -> None:
-    api.app.state.ports = replace(api.ports, doorkeeper=Doorkeeper(InMemoryApiKeys(), required=False))
+    api.app.state.ports = replace(
+        api.ports, doorkeeper=Doorkeeper(InMemoryApiKeys(), SessionTokens(None), required=False)
+    )
 
     assert (await api.call("GET", "/v1/providers", None)).status_code == 200
 

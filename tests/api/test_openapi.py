@@ -61,6 +61,7 @@ OPERATIONS = {
     "read_budget": ("get", "/v1/tenants/{tenant}/budget"),
     "set_budget": ("put", "/v1/tenants/{tenant}/budget"),
     "remove_budget": ("delete", "/v1/tenants/{tenant}/budget"),
+    "create_session_token": ("post", "/v1/sessions/{session_id}/token"),
     "create_key": ("post", "/v1/keys"),
     "list_keys": ("get", "/v1/keys"),
     "revoke_key": ("delete", "/v1/keys/{key_id}"),

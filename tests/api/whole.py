@@ -13,6 +13,7 @@ from tertulia.api.app import create_app
 from tertulia.api.doorkeeper import Doorkeeper
 from tertulia.api.ports import ApiPorts
 from tertulia.api.recruiting_ports import RecruitingPorts
+from tertulia.api.session_tokens import SessionTokens
 from tertulia.domain.access import HOUSE, Scope
 from tertulia.domain.ids import TenantId
 from tertulia.resumes.reader import IsolatedReader
@@ -106,7 +107,7 @@ def _ports(pool: Pool, api_keys: InMemoryApiKeys) -> ApiPorts:
             candidates=PostgresCandidates(pool),
             resumes=IsolatedReader(),
         ),
-        doorkeeper=Doorkeeper(api_keys, required=True),
+        doorkeeper=Doorkeeper(api_keys, SessionTokens(None), required=True),
         parts={"postgres": reached, "temporal": reached},
         now=lambda: NOON,
     )
