@@ -20,7 +20,16 @@ from tertulia.api.provider_views import (
     ProviderStatusList,
     ProviderView,
 )
-from tertulia.api.views import Messages, Problem, Receipt, SessionDetail, SessionList, SessionSummary, TurnReply
+from tertulia.api.views import (
+    Messages,
+    OrderOutcome,
+    Problem,
+    Receipt,
+    SessionDetail,
+    SessionList,
+    SessionSummary,
+    TurnReply,
+)
 from tertulia.domain.conversation import Message, Opened
 from tertulia.domain.errors import InvalidInput, TertuliaError, Unavailable
 from tertulia.domain.ids import MessageId, ProviderName, SessionId
@@ -40,7 +49,8 @@ class ApiRefusal(TertuliaError):
     code = "api_refusal"
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(f"{problem.title}: {problem.detail}")
+        instead = f" (possible: {', '.join(problem.allowed)})" if problem.allowed else ""
+        super().__init__(f"{problem.title}: {problem.detail}{instead}")
         self.problem = problem
 
 
@@ -106,9 +116,15 @@ class ApiClient:
                     raise _error_of(Problem.model_validate_json(event.data))
                 yield event
 
-    def close(self, session_id: SessionId, reason: str) -> None:
-        """Close a session."""
-        self._call("DELETE", f"/v1/sessions/{session_id}", params={"reason": reason})
+    def order(self, session_id: SessionId, what: str, fields: Mapping[str, Any]) -> OrderOutcome:
+        """Have a session do what somebody in the loop asks for: `what` ends the path, `fields` are the call's body."""
+        method = "PUT" if what.startswith("slots/") else "POST"
+        answer = self._call(method, f"/v1/sessions/{session_id}/{what}", json=_given(fields))
+        return OrderOutcome.model_validate_json(answer.content)
+
+    def close(self, session_id: SessionId, reason: str, *, erase: bool = False) -> None:
+        """Close a session, or erase it."""
+        self._call("DELETE", f"/v1/sessions/{session_id}", params={"reason": reason, "erase": erase})
 
     def export(self, session_id: SessionId, file_format: str) -> Iterator[bytes]:
         """Yield a transcript's file piece by piece."""

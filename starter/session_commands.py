@@ -14,11 +14,16 @@ from starter.options import API_URL, ApiUrl, AsJson, SessionArgument
 from starter.tables import console, print_table
 from tertulia.api.ids import new_id
 from tertulia.api.views import ExportFormat, SessionDetail, SessionSummary
-from tertulia.domain.conversation import Message, SessionStatus
-from tertulia.domain.ids import MessageId
+from tertulia.domain.conversation import Message, SessionStatus, TurnStatus
+from tertulia.domain.errors import InvalidInput
+from tertulia.domain.ids import MessageId, SessionId, is_identifier
 from tertulia.domain.turns import AttemptRecord, TurnRecord
 
-commands = typer.Typer(no_args_is_help=True, help="List, read and close sessions; send to them.")
+commands = typer.Typer(
+    no_args_is_help=True, help="List, read, close and erase sessions; send to them; take them over; put them right."
+)
+Operator = Annotated[str | None, typer.Option(help="Who does it; kept with the turn.")]
+RequestId = Annotated[str | None, typer.Option(help="Sent twice under one id, it is done once.")]
 
 
 @commands.command("list")
@@ -86,11 +91,98 @@ def close(
     session: SessionArgument,
     *,
     reason: Annotated[str, typer.Option(help="Kept with the session.")] = "closed from the command line",
+    erase: Annotated[bool, typer.Option("--erase", help="Delete all that was said, for good.")] = False,
     url: ApiUrl = API_URL,
 ) -> None:
-    """Close a session; its transcript stays."""
+    """Close a session; its transcript stays, unless it is erased."""
     with open_api(url) as api:
-        api.close(session, reason)
+        api.close(session, reason, erase=erase)
+
+
+@commands.command("hand-over")
+def hand_over(
+    session: SessionArgument,
+    *,
+    reason: Annotated[str | None, typer.Option(help="Told to whoever takes over.")] = None,
+    operator: Operator = None,
+    request_id: RequestId = None,
+    as_json: AsJson = False,
+    url: ApiUrl = API_URL,
+) -> None:
+    """Let a human have a session; the bot is silent from then on."""
+    _order(url, session, "hand-over", as_json=as_json, reason=reason, operator=operator, request_id=request_id)
+
+
+@commands.command("take-back")
+def take_back(
+    session: SessionArgument,
+    *,
+    state: Annotated[str | None, typer.Option(help="Where to go on; else where it stands.")] = None,
+    operator: Operator = None,
+    request_id: RequestId = None,
+    as_json: AsJson = False,
+    url: ApiUrl = API_URL,
+) -> None:
+    """Let the bot have a session again, and print what it says."""
+    _order(url, session, "take-back", as_json=as_json, state=state, operator=operator, request_id=request_id)
+
+
+@commands.command()
+def say(
+    session: SessionArgument,
+    text: Annotated[str, typer.Argument(help="What the human says to the person.")],
+    *,
+    operator: Operator = None,
+    message_id: Annotated[str | None, typer.Option(help="Sent twice under one id, it is said once.")] = None,
+    as_json: AsJson = False,
+    url: ApiUrl = API_URL,
+) -> None:
+    """Say something to the person, as the human who has the session."""
+    _order(url, session, "operator-messages", as_json=as_json, text=text, operator=operator, message_id=message_id)
+
+
+@commands.command()
+def undo(
+    session: SessionArgument,
+    *,
+    operator: Operator = None,
+    request_id: RequestId = None,
+    as_json: AsJson = False,
+    url: ApiUrl = API_URL,
+) -> None:
+    """Go back to before the person's last turn, and print the question that is open again."""
+    _order(url, session, "undo", as_json=as_json, operator=operator, request_id=request_id)
+
+
+@commands.command()
+def regenerate(
+    session: SessionArgument,
+    *,
+    operator: Operator = None,
+    request_id: RequestId = None,
+    as_json: AsJson = False,
+    url: ApiUrl = API_URL,
+) -> None:
+    """Have the last free reply written anew, and print it."""
+    _order(url, session, "regenerate", as_json=as_json, operator=operator, request_id=request_id)
+
+
+@commands.command()
+def edit(
+    session: SessionArgument,
+    slot: Annotated[str, typer.Argument(help="The slot's name.")],
+    value: Annotated[str, typer.Argument(help="In the words that the person would use.")],
+    *,
+    operator: Operator = None,
+    request_id: RequestId = None,
+    as_json: AsJson = False,
+    url: ApiUrl = API_URL,
+) -> None:
+    """Give a slot a value; what depends on it is asked anew."""
+    # Whatever else was typed could lead to another call.
+    if not is_identifier(slot):
+        raise InvalidInput("must be 1 to 128 characters of A-Z a-z 0-9 _ . : -", field="a slot's name")
+    _order(url, session, f"slots/{slot}", as_json=as_json, value=value, operator=operator, request_id=request_id)
 
 
 @commands.command()
@@ -109,6 +201,17 @@ def export(
         with output.open("wb") if output else nullcontext(sys.stdout.buffer) as file:
             file.write(first)
             file.writelines(pieces)
+
+
+def _order(url: str, session: SessionId, what: str, *, as_json: bool, **fields: str | None) -> None:
+    with open_api(url) as api:
+        outcome = api.order(session, what, fields)
+    if outcome.status is not TurnStatus.ANSWERED:
+        typer.echo(f"the turn ended as {outcome.status}", err=True)
+    if as_json:
+        typer.echo(outcome.model_dump_json())
+    elif outcome.reply:
+        typer.echo(outcome.reply)
 
 
 def _print_table(sessions: list[SessionSummary]) -> None:
@@ -138,7 +241,8 @@ def _print_session(
     for slot, value in detail.slots.items():
         on.print(Text(f"  {slot}: {value}"))
     for position, message in enumerate(messages):
-        on.print(Text(f"[{message.created_at:%Y-%m-%d %H:%M:%S}] {message.role}: {message.text}"))
+        withdrawn = "" if message.withdrawn_in is None else f" (withdrawn in turn {message.withdrawn_in})"
+        on.print(Text(f"[{message.created_at:%Y-%m-%d %H:%M:%S}] {message.role}{withdrawn}: {message.text}"))
         ends_turn = position + 1 == len(messages) or messages[position + 1].turn != message.turn
         if ends_turn and message.turn in turns:
             for line in evidence(turns[message.turn]):

@@ -1,9 +1,12 @@
 """The typed client of sessions: implements `ports.Sessions` over Temporal."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from uuid import uuid4
 
+import structlog
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import (
     Client,
     RPCError,
@@ -38,6 +41,20 @@ from workflows.session import Session
 
 # What the server answers for an update whose workflow was terminated, or failed, before the update had ended.
 _CUT_OFF = "AcceptedUpdateCompletedWorkflow"
+
+# Where a server does not let us delete what has ended.
+_MAY_NOT_DELETE = frozenset({RPCStatusCode.UNIMPLEMENTED, RPCStatusCode.PERMISSION_DENIED})
+log = structlog.get_logger(__name__)
+
+
+@contextmanager
+def _if_there() -> Iterator[None]:
+    """Pass over what is not there, or not there any more."""
+    try:
+        yield
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
 
 
 class TemporalSessions:
@@ -104,6 +121,46 @@ class TemporalSessions:
     async def close(self, session_id: SessionId, close: Close) -> None:
         async with self._translated(session_id):
             await self._handle(session_id).execute_update(Session.close, close)
+
+    async def erase(self, session_id: SessionId) -> bool:
+        async with self._translated(session_id):
+            await self._terminate(session_id)
+            runs = await self._runs(session_id)
+            # The newest run leads to the others, so it goes last: what was cut off can be done again.
+            for run in reversed(runs):
+                await self._delete(session_id, run)
+        return bool(runs)
+
+    async def _runs(self, session_id: SessionId) -> Sequence[str]:
+        """Name all runs that the server still has, the newest first."""
+        runs = list[str]()
+        with _if_there():
+            run: str | None = (await self._handle(session_id).describe()).run_id
+            while run:
+                runs.append(run)
+                run = await self._run_before(session_id, run)
+        return runs
+
+    async def _run_before(self, session_id: SessionId, run: str) -> str | None:
+        handle = self._client.get_workflow_handle(workflow_id(session_id), run_id=run)
+        async for event in handle.fetch_history_events(page_size=1):
+            return event.workflow_execution_started_event_attributes.continued_execution_run_id or None
+        return None
+
+    async def _terminate(self, session_id: SessionId) -> None:
+        with _if_there():
+            await self._handle(session_id).terminate(reason="erased")
+
+    async def _delete(self, session_id: SessionId, run: str) -> None:
+        execution = WorkflowExecution(workflow_id=workflow_id(session_id), run_id=run)
+        request = DeleteWorkflowExecutionRequest(namespace=self._client.namespace, workflow_execution=execution)
+        try:
+            with _if_there():
+                await self._client.workflow_service.delete_workflow_execution(request)
+        except RPCError as error:
+            if error.status not in _MAY_NOT_DELETE:
+                raise
+            log.warning("history kept for the namespace's retention", session_id=session_id, status=error.status.name)
 
     def _handle(self, session_id: SessionId) -> WorkflowHandle[Session, SessionResult]:
         return self._client.get_workflow_handle_for(Session.run, workflow_id(session_id))

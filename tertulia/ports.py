@@ -199,7 +199,7 @@ class Transcripts(Protocol):
 
 
 class SessionRecords(Protocol):
-    """Reads of sessions."""
+    """Reads of sessions, and their erasure."""
 
     async def get(self, session_id: SessionId) -> SessionRecord | None: ...
 
@@ -208,6 +208,13 @@ class SessionRecords(Protocol):
 
         Raises:
             InvalidInput: The cursor is not one of ours.
+        """
+        ...
+
+    async def erase(self, session_id: SessionId) -> bool:
+        """Forget a session with all that was said in it; False where there is none.
+
+        What was spent stays in the ledger of attempts, without a word.
         """
         ...
 
@@ -356,6 +363,13 @@ class Sessions(Protocol):
         ...
 
     async def close(self, session_id: SessionId, close: Close) -> None: ...
+
+    async def erase(self, session_id: SessionId) -> bool:
+        """End the session at once, whatever it does, and delete its history; False where there is none.
+
+        Of the errors above it raises Unavailable only. What may not be deleted goes with the namespace's retention.
+        """
+        ...
 
 
 class Jobs(Protocol):

@@ -115,6 +115,9 @@ class InMemoryRecords:
     async def get(self, session_id: SessionId) -> SessionRecord | None:
         return self._records.get(session_id)
 
+    async def erase(self, session_id: SessionId) -> bool:
+        return self._records.pop(session_id, None) is not None
+
     async def find(self, where: SessionFilter, *, cursor: str | None = None, limit: int = 50) -> Page:
         wanted = where.model_dump(exclude_none=True).items()
         newest_first = sorted(self._records.values(), key=lambda record: record.created_at, reverse=True)
@@ -386,6 +389,10 @@ class ScriptedSessions:
         closed = {"status": SessionStatus.CLOSED, "closed_reason": close.reason}
         self._records.keep(record.model_copy(update=closed))
         self._events.put(SessionEnded(state=record.state, reason=close.reason), session_id)
+
+    async def erase(self, session_id: SessionId) -> bool:
+        await self._reached()
+        return await self._records.get(session_id) is not None
 
     async def _reached(self) -> None:
         self.asked.set()

@@ -218,6 +218,7 @@ class CloseSession(Given):
     """How a session is closed."""
 
     reason: Annotated[Note, Field(min_length=1)] = "closed by request"
+    erase: bool = Field(default=False, description="Delete all that was said, in storage and in the workflow's history")
 
 
 class PageOfSessions(Given):

@@ -103,7 +103,17 @@ async def cancel_turn(session_id: SessionInPath, ports: Ports) -> TurnCancelled:
 
 @router.delete("/sessions/{session_id}", status_code=204, response_class=Response, responses=documented("not_found"))
 async def close_session(session_id: SessionInPath, query: Annotated[CloseSession, Query()], ports: Ports) -> None:
-    """Close a session. Its transcript stays; a session that has ended already stays as it is."""
+    """Close a session. Its transcript stays; a session that has ended already stays as it is.
+
+    With `erase` the session ends at once, and everything that was said in it is deleted; then there is no such session
+    any more. Repeat the call where it was not answered. Applications and profiles that a chat has filled in are erased
+    by themselves.
+    """
+    if query.erase:
+        ended = await ports.taken(ports.sessions.erase(session_id))
+        if not await ports.records.erase(session_id) and not ended:
+            raise NotFound("session", session_id)
+        return
     try:
         await ports.after_the_turn(ports.sessions.close(session_id, Close(reason=query.reason)))
     except SessionClosed:

@@ -1,4 +1,4 @@
-"""Reads of sessions: one, or lists of them."""
+"""Reads of sessions: one, or lists of them; and their erasure."""
 
 import base64
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Self
 from tertulia.domain.errors import InvalidInput
 from tertulia.domain.ids import SessionId
 from tertulia.domain.turns import Page, SessionFilter, SessionRecord
+from tertulia.storage.listener import NOTIFY_SESSION
 from tertulia.storage.pool import Pool, Row
 
 _SELECT = """
@@ -24,6 +25,20 @@ ORDER BY created_at DESC, session_id DESC
 LIMIT $1
 """
 _BEHIND = "(created_at, session_id) < (${}, ${})"
+
+# Ahead of the session, which the attempts lose their link to.
+_FORGET_WORDS = """
+UPDATE attempts SET detail = '', request_id = NULL WHERE session_id = $1
+"""
+
+# Its turns and messages go with it.
+_ERASE = """
+DELETE FROM sessions WHERE session_id = $1 RETURNING true
+"""
+
+_ERASE_STREAMED = """
+DELETE FROM stream_deltas WHERE session_id = $1
+"""
 
 
 class PostgresSessionRecords:
@@ -54,6 +69,15 @@ class PostgresSessionRecords:
             rows = await connection.fetch(statement, *arguments)
         page = tuple(_record(row) for row in rows[:limit])
         return Page(sessions=page, next=Cursor.behind(page[-1]).encode() if len(rows) > limit else None)
+
+    async def erase(self, session_id: SessionId) -> bool:
+        """Delete a session with its turns and messages, and wake those who follow it; False where there is none."""
+        async with self._pool.transaction() as connection:
+            await connection.execute(_FORGET_WORDS, session_id)
+            erased = await connection.fetchval(_ERASE, session_id)
+            await connection.execute(_ERASE_STREAMED, session_id)
+            await connection.execute(NOTIFY_SESSION, session_id)
+        return erased is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,15 +167,6 @@ async def test_a_session_is_closed_once_and_for_all(api: httpx.AsyncClient, sess
     assert (await api.get(f"/v1/sessions/{session}")).json()["closed_reason"] == "hired"
 
 
-async def test_a_request_to_erase_is_refused_rather_than_taken_for_a_close(
-    api: httpx.AsyncClient, session: SessionId
-) -> None:
-    answer = await api.delete(f"/v1/sessions/{session}?erase=true")
-
-    assert answer.status_code == 422
-    assert (await api.get(f"/v1/sessions/{session}")).json()["status"] == "open"
-
-
 @pytest.mark.parametrize(("method", "path", "body"), [("PUT", "/state", {"state": "processing"}), ("DELETE", "", None)])
 async def test_a_transition_and_a_close_wait_for_the_running_turn(
     api: httpx.AsyncClient, world: World, session: SessionId, method: str, path: str, body: object
@@ -297,3 +288,15 @@ class TestLists:
 
         assert answer.status_code == 422
         assert answer.json()["errors"][0]["field"] == "cursor"
+
+
+async def test_an_erased_session_is_not_there_any_more(api: httpx.AsyncClient, session: SessionId) -> None:
+    assert (await api.delete(f"/v1/sessions/{session}", params={"erase": True})).status_code == 204
+    assert (await api.get(f"/v1/sessions/{session}")).status_code == 404
+    assert (await api.delete(f"/v1/sessions/{session}", params={"erase": True})).status_code == 404
+
+
+async def test_a_closed_session_can_be_erased(api: httpx.AsyncClient, session: SessionId) -> None:
+    await api.delete(f"/v1/sessions/{session}")
+    assert (await api.delete(f"/v1/sessions/{session}", params={"erase": True})).status_code == 204
+    assert (await api.get(f"/v1/sessions/{session}")).status_code == 404

@@ -4,7 +4,17 @@ import json
 import httpx
 import pytest
 
-from tertulia.domain.conversation import Role
+from tertulia.domain.conversation import (
+    EditSlot,
+    HandOverToHuman,
+    OperatorMessage,
+    Order,
+    Regenerate,
+    Role,
+    TakeBack,
+    Undo,
+)
+from tertulia.domain.errors import ActionRefused
 from tertulia.domain.ids import SessionId
 from tests.api.conftest import World
 from tests.cli.conftest import Cli
@@ -140,3 +150,49 @@ async def test_where_nothing_listens_one_is_told_how_to_start_it(tertulia: Cli, 
     assert outcome.err == (
         f"tertulia: the API at {NOBODY} is unavailable: nothing listens there; start it with `make run`\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "order"),
+    [
+        (("hand-over", "--reason", "they called"), HandOverToHuman(reason="they called")),
+        (("take-back", "--state", "filed"), TakeBack(state="filed")),
+        (("undo",), Undo()),
+        (("regenerate",), Regenerate()),
+        (("edit", "email", "ada@example.org"), EditSlot(slot="email", value="ada@example.org")),
+    ],
+    ids=lambda given: given[0] if isinstance(given, tuple) else "",
+)
+async def test_orders_are_given_and_what_the_bot_says_is_printed(
+    tertulia: Cli, world: World, session: SessionId, arguments: tuple[str, ...], order: Order
+) -> None:
+    name, *rest = arguments
+    outcome = await tertulia("sessions", name, session, *rest, "--operator", "eva", "--request-id", "k1")
+    assert (outcome.code, outcome.out) == (0, f"{order.action} done\n")
+    assert world.sessions.orders == [order.model_copy(update={"operator": "eva", "request_id": "k1"})]
+
+
+async def test_an_operator_speaks_to_the_person(tertulia: Cli, world: World, session: SessionId) -> None:
+    outcome = await tertulia("sessions", "say", session, "Hello, it's Eva.", "--message-id", "o1", "--json")
+    assert json.loads(outcome.out)["owner"] == "human"
+    assert world.sessions.orders == [OperatorMessage(text="Hello, it's Eva.", request_id="o1")]
+
+
+async def test_an_order_that_does_not_fit_is_explained(tertulia: Cli, world: World, session: SessionId) -> None:
+    world.sessions.order_refusal = ActionRefused("the bot has the session", ["hand_over"])
+    outcome = await tertulia("sessions", "take-back", session)
+    assert outcome.code == 1
+    assert "the bot has the session" in outcome.err
+    assert "hand_over" in outcome.err
+
+
+async def test_a_slot_that_can_not_be_one_leads_to_no_other_call(
+    tertulia: Cli, world: World, session: SessionId
+) -> None:
+    outcome = await tertulia("sessions", "edit", session, "../undo", "1")
+    assert (outcome.code, world.sessions.orders) == (2, [])
+
+
+async def test_a_session_is_erased(tertulia: Cli, api: httpx.AsyncClient, session: SessionId) -> None:
+    assert (await tertulia("sessions", "close", session, "--erase")).code == 0
+    assert (await api.get(f"/v1/sessions/{session}")).status_code == 404
