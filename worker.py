@@ -1,30 +1,45 @@
 """The worker's composition root: settings → adapters → activities → Worker. `python worker.py` is `tertulia worker`."""
 
 import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from types import MappingProxyType
+from typing import Any
 
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from activities.channel_delivery import ChannelDeliveryActivities
+from activities.channel_intake import ChannelIntakeActivities
 from activities.errors import ErrorTranslation
 from activities.intake import ApplicationIntake
 from activities.provider_calls import ProviderCalls
 from activities.provider_health import HealthChecks
 from activities.turns import TurnActivities
-from tertulia.composition import open_provider_service
+from starter.couriers import TemporalCouriers
+from starter.sessions import TemporalSessions
+from tertulia.composition import open_messengers, open_provider_service
 from tertulia.config import Settings
+from tertulia.domain.channels import ChannelName
 from tertulia.domain.ids import TASK_QUEUE
+from tertulia.ports import Messenger
 from tertulia.provider_service.service import ProviderService
+from tertulia.resumes.reader import IsolatedReader
+from tertulia.resumes.received import ReceivedResumes
 from tertulia.storage.applications import PostgresApplications
+from tertulia.storage.channel_inbox import PostgresChannelInbox
 from tertulia.storage.definition_files import DefinitionFiles
 from tertulia.storage.definitions import PostgresPinnedDefinitions
 from tertulia.storage.deltas import PostgresDeltas, sweeping
 from tertulia.storage.jobs import PostgresJobs
+from tertulia.storage.outbox import PostgresOutbox
 from tertulia.storage.pool import Pool, open_pool
 from tertulia.storage.profiles import PostgresCandidates
 from tertulia.storage.transcripts import PostgresTranscripts
 from tertulia.storage.turns import PostgresTurns
 from tertulia.temporal import connect
+from workflows.channel_delivery import ChannelDelivery
+from workflows.channel_intake import ChannelIntake
 from workflows.provider_health import ProviderHealthCheck
 from workflows.session import Session
 
@@ -49,7 +64,8 @@ async def run_worker(settings: Settings, *, ready: asyncio.Event | None = None) 
         open_pool(dsn) as pool,
         open_provider_service(settings, pool) as providers,
         sweeping(PostgresDeltas(pool)),
-        build_worker(client, pool, providers, settings),
+        open_messengers(settings) as messengers,
+        build_worker(client, pool, providers, settings, messengers=messengers),
     ):
         if ready:
             ready.set()
@@ -57,7 +73,13 @@ async def run_worker(settings: Settings, *, ready: asyncio.Event | None = None) 
 
 
 def build_worker(
-    client: Client, pool: Pool, providers: ProviderService, settings: Settings, *, task_queue: str = TASK_QUEUE
+    client: Client,
+    pool: Pool,
+    providers: ProviderService,
+    settings: Settings,
+    *,
+    messengers: Mapping[ChannelName, Messenger] = MappingProxyType({}),
+    task_queue: str = TASK_QUEUE,
 ) -> Worker:
     """Connect activities to their adapters."""
     patience = timedelta(seconds=settings.provider_patience)
@@ -73,7 +95,7 @@ def build_worker(
     return Worker(
         client,
         task_queue=task_queue,
-        workflows=[Session, ProviderHealthCheck],
+        workflows=[Session, ProviderHealthCheck, ChannelIntake, ChannelDelivery],
         activities=[
             turns.open_session,
             turns.begin_turn,
@@ -85,11 +107,39 @@ def build_worker(
             calls.call_provider,
             checks.list_providers,
             checks.check_provider,
+            *_channel_activities(client, pool, messengers, settings, task_queue),
         ],
         interceptors=[ErrorTranslation()],
         workflow_runner=UnsandboxedWorkflowRunner(),
         graceful_shutdown_timeout=_DRAIN,
         max_heartbeat_throttle_interval=_HEARTBEAT_THROTTLE,
+    )
+
+
+def _channel_activities(
+    client: Client, pool: Pool, messengers: Mapping[ChannelName, Messenger], settings: Settings, task_queue: str
+) -> Sequence[Callable[..., Any]]:
+    outbox, couriers = PostgresOutbox(pool), TemporalCouriers(client, task_queue=task_queue)
+    delivery = ChannelDeliveryActivities(outbox, couriers, messengers)
+    intake = ChannelIntakeActivities(
+        PostgresChannelInbox(pool),
+        outbox,
+        TemporalSessions(client, task_queue=task_queue, turns_per_run=settings.turns_per_run),
+        PostgresTranscripts(pool),
+        couriers,
+        messengers,
+        ReceivedResumes(IsolatedReader(), PostgresCandidates(pool)),
+        settle=timedelta(seconds=settings.channel_settle_seconds),
+    )
+    return (
+        intake.next_arrival,
+        intake.fetch_file,
+        intake.do_without_file,
+        intake.hand_over,
+        delivery.wake_delivery,
+        delivery.next_delivery,
+        delivery.send,
+        delivery.give_up,
     )
 
 

@@ -12,9 +12,10 @@ from temporalio.worker import (
     Interceptor,
 )
 
-from tertulia.domain import gates, routing
+from tertulia.domain import deliveries, gates, routing
 from tertulia.domain.errors import (
     ActionRefused,
+    ChannelFailure,
     DefinitionInvalid,
     FailureClass,
     InvalidInput,
@@ -63,6 +64,8 @@ def _is_worth_a_retry(error: TertuliaError) -> bool:
     match error:
         case ProviderFailure():
             return routing.try_again_here(error)
+        case ChannelFailure():
+            return deliveries.is_worth_a_retry(error)
         case _:
             return isinstance(error, Unavailable)
 
@@ -71,13 +74,15 @@ def _retry_after(error: TertuliaError) -> timedelta | None:
     if isinstance(error, ProviderFailure) and error.retry_after is not None:
         # Not before the gate that the failure has closed is open again, even if that waits the longest.
         return gates.wait(error.retry_after, 1)
-    return None
+    return error.retry_after if isinstance(error, ChannelFailure) else None
 
 
 def _details(error: TertuliaError) -> tuple[Any, ...]:
     match error:
         case ProviderFailure():
             return (error.failure, error.detail)
+        case ChannelFailure():
+            return (error.problem, error.detail)
         case NotAdmitted():
             return (error.provider, error.reason, error.retry_at)
         case Unavailable():
@@ -171,6 +176,6 @@ class _Translating(ActivityInboundInterceptor):
         try:
             return await self.next.execute_activity(input)
         except TertuliaError as error:
-            if isinstance(error, Unavailable):
+            if isinstance(error, Unavailable | ChannelFailure):
                 activity.logger.warning("%s", error)
             raise to_application_error(error) from error

@@ -5,22 +5,26 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from temporalio.client import Client
 
+from starter.channel_intake import DurableIntake
+from starter.couriers import TemporalCouriers
 from starter.http_server import listen, serve_app
 from starter.sessions import TemporalSessions
 from tertulia.api.app import create_app
 from tertulia.api.doorkeeper import Doorkeeper
-from tertulia.api.ports import ApiPorts
+from tertulia.api.ports import ApiPorts, ChannelPorts
 from tertulia.api.rate_limit import RateLimit
 from tertulia.api.recruiting_ports import RecruitingPorts
 from tertulia.api.session_tokens import SessionTokens
-from tertulia.composition import open_provider_service
+from tertulia.composition import channel_definitions, open_provider_service, webhooks
 from tertulia.config import Settings
 from tertulia.resumes.reader import IsolatedReader
 from tertulia.storage.api_keys import PostgresApiKeys
 from tertulia.storage.applications import PostgresApplications
+from tertulia.storage.channel_inbox import PostgresChannelInbox
 from tertulia.storage.definition_files import DefinitionFiles
 from tertulia.storage.jobs import PostgresJobs
 from tertulia.storage.migrations import migrate
+from tertulia.storage.outbox import PostgresOutbox
 from tertulia.storage.pool import Pool, open_pool
 from tertulia.storage.profiles import PostgresCandidates
 from tertulia.storage.session_events import PostgresSessionEvents
@@ -60,6 +64,7 @@ async def serve(settings: Settings, *, ready: asyncio.Event | None = None) -> No
             doorkeeper=_doorkeeper(settings, pool),
             cors_origins=settings.cors_origins or (),
             parts=_parts(pool, client),
+            channels=_channels(settings, pool, client),
         )
         await serve_app(create_app(ports), listener, ready=ready, stopping=events.stop)
 
@@ -81,6 +86,15 @@ def _recruiting(pool: Pool) -> RecruitingPorts:
         applications=PostgresApplications(pool),
         candidates=PostgresCandidates(pool),
         resumes=IsolatedReader(),
+    )
+
+
+def _channels(settings: Settings, pool: Pool, client: Client) -> ChannelPorts:
+    inbox, outbox = PostgresChannelInbox(pool), PostgresOutbox(pool)
+    return ChannelPorts(
+        webhooks=webhooks(settings),
+        intake=DurableIntake(inbox, outbox, TemporalCouriers(client), channel_definitions(settings)),
+        deliveries=outbox,
     )
 
 

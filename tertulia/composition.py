@@ -1,4 +1,4 @@
-"""Composition root of the provider service, for the worker and for the API: settings → adapters → service."""
+"""Composition root of what the worker and the API share: settings → adapters → provider service, channels."""
 
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -9,11 +9,14 @@ from uuid import uuid4
 
 import httpx
 
+from tertulia.channels.telegram import TelegramAccount, TelegramMessenger, TelegramWebhook
+from tertulia.channels.whatsapp import WhatsAppAccount, WhatsAppMessenger, WhatsAppWebhook
 from tertulia.config import Settings
+from tertulia.domain.channels import ChannelName
 from tertulia.domain.errors import InvalidInput, Unavailable
 from tertulia.domain.ids import ProviderName
 from tertulia.domain.providers import ProviderConfig
-from tertulia.ports import Completer
+from tertulia.ports import Completer, Messenger, Webhook
 from tertulia.provider_service.service import ProviderService, Stores
 from tertulia.providers.addresses import PublicTransport, check_base_url
 from tertulia.providers.completers import Completers
@@ -95,3 +98,56 @@ def provider_service(
         new_id=lambda: str(uuid4()),
         chance=random.Random(),  # noqa: S311 - it spreads load and guards nothing
     )
+
+
+def webhooks(settings: Settings) -> Mapping[ChannelName, Webhook]:
+    """Connect the channels that are set up to their platforms' calls."""
+    found: list[Webhook] = []
+    if whatsapp := _whatsapp(settings):
+        found.append(WhatsAppWebhook(whatsapp))
+    if telegram := _telegram(settings):
+        found.append(TelegramWebhook(telegram))
+    return {webhook.channel: webhook for webhook in found}
+
+
+@asynccontextmanager
+async def open_messengers(settings: Settings) -> AsyncIterator[Mapping[ChannelName, Messenger]]:
+    """Use the channels that are set up for as long as the block lasts."""
+    async with httpx.AsyncClient() as http:
+        found: list[Messenger] = []
+        if whatsapp := _whatsapp(settings):
+            found.append(WhatsAppMessenger(whatsapp, http))
+        if telegram := _telegram(settings):
+            found.append(TelegramMessenger(telegram, http))
+        yield {messenger.channel: messenger for messenger in found}
+
+
+def channel_definitions(settings: Settings) -> Mapping[ChannelName, str]:
+    """Name the application that each channel's chats are about."""
+    return {
+        ChannelName.WHATSAPP: settings.whatsapp_definition,
+        ChannelName.TELEGRAM: settings.telegram_definition,
+    }
+
+
+def _whatsapp(settings: Settings) -> WhatsAppAccount | None:
+    number, token = settings.whatsapp_phone_number_id, settings.whatsapp_access_token
+    secret, verify = settings.whatsapp_app_secret, settings.whatsapp_verify_token
+    if not (number and token and secret and verify):
+        return None
+    return WhatsAppAccount(
+        phone_number_id=number,
+        access_token=token.get_secret_value(),
+        app_secret=secret.get_secret_value(),
+        verify_token=verify.get_secret_value(),
+        api_url=settings.whatsapp_api_url,
+        template=settings.whatsapp_template,
+        template_language=settings.whatsapp_template_language,
+    )
+
+
+def _telegram(settings: Settings) -> TelegramAccount | None:
+    token, secret = settings.telegram_bot_token, settings.telegram_webhook_secret
+    if not (token and secret):
+        return None
+    return TelegramAccount(token.get_secret_value(), secret.get_secret_value(), settings.telegram_api_url)

@@ -51,6 +51,24 @@ def _origins(given: object) -> object:
 Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
 
 
+def _webhook_secret(secret: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{16,256}", secret.get_secret_value()):
+        raise ValueError("must be 16 to 256 characters of A-Z a-z 0-9 _ -; `openssl rand -hex 32` makes one")
+    return secret
+
+
+def _api_url(url: str) -> str:
+    address = urlsplit(url)
+    if address.scheme not in {"http", "https"} or not address.hostname:
+        raise ValueError("is not an address (https://host/path)")
+    return url.rstrip("/")
+
+
+Secret = Annotated[SecretStr, Field(min_length=1)]
+WebhookSecret = Annotated[SecretStr, AfterValidator(_webhook_secret)]
+ApiUrl = Annotated[str, AfterValidator(_api_url)]
+
+
 class Settings(BaseModel):
     """Everything that can be set. Each field's alias is the variable's name.
 
@@ -68,6 +86,9 @@ class Settings(BaseModel):
         require_keys: Whether callers of the API must show a key; by default all but those on this machine must.
         rate_limit: Requests a second that each key, and each session's token, may make of one process; 0: any number.
         cors_origins: The pages whose scripts may call the API from a browser, such as https://jobs.example.org.
+        whatsapp_template: Goes where nothing else may be sent any more; its body has one variable, for the text.
+        telegram_webhook_secret: Stands in the webhook's address, and comes with each of its calls.
+        channel_settle_seconds: How long a message from a messenger waits for others that may belong before it.
         providers: In the order of preference; a name that was given twice counts once.
     """
 
@@ -104,6 +125,24 @@ class Settings(BaseModel):
         "info", alias="TERTULIA_LOG_LEVEL"
     )
     turns_per_run: int = Field(TURNS_PER_RUN, alias="TERTULIA_TURNS_PER_RUN", ge=1, le=MAX_TURNS_PER_RUN)
+
+    whatsapp_phone_number_id: str | None = Field(None, alias="WHATSAPP_PHONE_NUMBER_ID", pattern=r"^\d+$")
+    whatsapp_access_token: Secret | None = Field(None, alias="WHATSAPP_ACCESS_TOKEN", exclude=True, repr=False)
+    whatsapp_app_secret: Secret | None = Field(None, alias="WHATSAPP_APP_SECRET", exclude=True, repr=False)
+    whatsapp_verify_token: Secret | None = Field(None, alias="WHATSAPP_VERIFY_TOKEN", exclude=True, repr=False)
+    whatsapp_definition: str = Field("recruiting", alias="WHATSAPP_DEFINITION")
+    whatsapp_template: str | None = Field(None, alias="WHATSAPP_TEMPLATE")
+    whatsapp_template_language: str = Field("en", alias="WHATSAPP_TEMPLATE_LANGUAGE")
+    whatsapp_api_url: ApiUrl = Field("https://graph.facebook.com/v24.0", alias="WHATSAPP_API_URL")
+
+    telegram_bot_token: Secret | None = Field(None, alias="TELEGRAM_BOT_TOKEN", exclude=True, repr=False)
+    telegram_webhook_secret: WebhookSecret | None = Field(
+        None, alias="TELEGRAM_WEBHOOK_SECRET", exclude=True, repr=False
+    )
+    telegram_definition: str = Field("recruiting", alias="TELEGRAM_DEFINITION")
+    telegram_api_url: ApiUrl = Field("https://api.telegram.org", alias="TELEGRAM_API_URL")
+
+    channel_settle_seconds: float = Field(1, alias="CHANNEL_SETTLE_SECONDS", ge=0, le=60)
 
     providers: tuple[ProviderConfig, ...] = ()
 
@@ -149,6 +188,12 @@ _ENDINGS: Mapping[str, str] = {
     "daily_budget_usd": "DAILY_BUDGET_USD",
 }
 
+# What a channel can't do without.
+_NEEDED_BY_CHANNELS = (
+    ("WHATSAPP_PHONE_NUMBER_ID", "WHATSAPP_ACCESS_TOKEN", "WHATSAPP_APP_SECRET", "WHATSAPP_VERIFY_TOKEN"),
+    ("TELEGRAM_BOT_TOKEN", "TELEGRAM_WEBHOOK_SECRET"),
+)
+
 # Rules of ours need no sparing.
 _CONCURRENT: Mapping[str, int] = {ProviderKind.OFFLINE: 1000}
 _KINDS: Mapping[str, ProviderKind] = {kind.value: kind for kind in ProviderKind}
@@ -167,8 +212,8 @@ def load_settings(environ: Mapping[str, str] | None = None, *, dotenv: Path = Pa
     values = {name: value for name, value in given.items() if value}
     settings, problems = _settings(values)
     providers, provider_problems = _providers(settings, values)
-    if problems or provider_problems:
-        raise InvalidInput("\n".join([*problems, *provider_problems]))
+    if found := [*problems, *provider_problems, *_channel_problems(values)]:
+        raise InvalidInput("\n".join(found))
     return settings.model_copy(update={"providers": providers})
 
 
@@ -240,6 +285,16 @@ def _address_problems(config: ProviderConfig) -> list[str]:
     if address.username is not None or address.password is not None:
         return [f"{variable}: must hold no name or password; the key goes into {_variable(config.name)}_API_KEY"]
     return []
+
+
+def _channel_problems(values: Mapping[str, str]) -> list[str]:
+    """Name what is missing of a channel of which something is given: it works with all of it, or not at all."""
+    return [
+        f"{name}: needed, because {next(filter(values.get, needed))} is set"
+        for needed in _NEEDED_BY_CHANNELS
+        for name in needed
+        if any(map(values.get, needed)) and name not in values
+    ]
 
 
 def _offline() -> ProviderConfig:

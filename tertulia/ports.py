@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
@@ -21,6 +21,20 @@ from tertulia.domain.applications import (
     Step,
 )
 from tertulia.domain.attempts import Admission, LostAttempt, Refusal
+from tertulia.domain.channels import (
+    Arrived,
+    Attachment,
+    ChannelName,
+    ChannelRules,
+    Chat,
+    ChatId,
+    ChatSession,
+    Incoming,
+    NextArrival,
+    Outgoing,
+    Receipt,
+    Received,
+)
 from tertulia.domain.completions import Completion, CompletionRequest, TextDelta
 from tertulia.domain.conversation import (
     Close,
@@ -34,6 +48,7 @@ from tertulia.domain.conversation import (
     TransitionTo,
 )
 from tertulia.domain.definition import Definition
+from tertulia.domain.deliveries import Delivery, DeliveryKey, Piece, Spoken, ToDeliver, ToSend
 from tertulia.domain.health import ProbeResult
 from tertulia.domain.ids import DefinitionHash, DefinitionName, MessageId, ProviderName, SessionId, TenantId
 from tertulia.domain.jobs import Job, JobFilter, JobId, JobPage, Question
@@ -496,5 +511,168 @@ class QuestionSuggester(Protocol):
 
         Raises:
             Unavailable: Nothing can be suggested at the moment.
+        """
+        ...
+
+
+# --- messengers -------------------------------------------------------------------------------------------------------
+
+
+class Webhook(Protocol):
+    """What a messenger's platform calls us with."""
+
+    @property
+    def channel(self) -> ChannelName: ...
+
+    @property
+    def key(self) -> bytes:
+        """A secret of the account's, to name chats by."""
+        ...
+
+    def handshake(self, query: Mapping[str, str]) -> str | None:
+        """Answer the platform's question whether the webhook is ours; None where it doesn't ask, or not rightly."""
+        ...
+
+    def is_authentic(self, body: bytes, headers: Mapping[str, str], path_secret: str) -> bool:
+        """Tell whether a call is the platform's.
+
+        Args:
+            body: As it came; a signature is over the bytes.
+            headers: With names in lower case.
+            path_secret: What stood in the address where that has a secret.
+        """
+        ...
+
+    def read(self, body: bytes) -> Incoming:
+        """Read a call. Single messages that can't be read are passed over.
+
+        Raises:
+            InvalidInput: It is none of the platform's.
+        """
+        ...
+
+
+class Messenger(Protocol):
+    """Sends to people and fetches their files: one attempt a call. Every method raises ChannelFailure."""
+
+    @property
+    def channel(self) -> ChannelName: ...
+
+    @property
+    def rules(self) -> ChannelRules: ...
+
+    async def send(self, message: Outgoing) -> str:
+        """Send a message; return the platform's name for it."""
+        ...
+
+    async def fetch(self, attachment: Attachment, most_bytes: int) -> bytes:
+        """Fetch a file that a person has sent."""
+        ...
+
+
+class Intake(Protocol):
+    """Takes in what webhooks bring. Implemented over Postgres and Temporal by `starter/channel_intake.py`."""
+
+    async def take(self, webhook: Webhook, incoming: Incoming) -> None:
+        """Take it durably; what has been taken before is not taken twice.
+
+        Raises:
+            Unavailable: Not all of it could be taken; the platform is to deliver it again.
+        """
+        ...
+
+
+class Couriers(Protocol):
+    """Wakes the workflows that carry messages between messengers and sessions."""
+
+    async def wake_intake(self, chat_id: ChatId) -> None: ...
+
+    async def wake_delivery(self, spoken: ToDeliver) -> None: ...
+
+
+class ChannelInbox(Protocol):
+    """What people have written on messengers, until it is handed over, and the sessions of their chats."""
+
+    async def take(
+        self, channel: ChannelName, definition: str, key: bytes, messages: Sequence[Received]
+    ) -> Collection[ChatId]:
+        """Store messages that are not stored yet; return the chats of those that wait to be handed over."""
+        ...
+
+    async def next(self, chat_id: ChatId, settle: timedelta) -> NextArrival | None:
+        """Find what is to be handed over next; None where nothing waits."""
+        ...
+
+    async def read(self, chat_id: ChatId, message_id: MessageId) -> Arrived | None:
+        """Return a message with its chat; None where it has been handed over."""
+        ...
+
+    async def replace(self, chat_id: ChatId, message_id: MessageId, text: str) -> None:
+        """Put a text in the place of a waiting message's file."""
+        ...
+
+    async def settle(
+        self, chat_id: ChatId, message_id: MessageId, *, session_id: SessionId | None, note: str = ""
+    ) -> None:
+        """Write down that a message was handed over, or why it was not, and forget what it says."""
+        ...
+
+    async def session(self, chat_id: ChatId, *, after: int, opened_by: MessageId) -> ChatSession:
+        """Return the chat's last session behind that number, or begin the next one."""
+        ...
+
+
+class Outbox(Protocol):
+    """What sessions say on messengers, on its way."""
+
+    async def chat(self, session_id: SessionId) -> Chat | None:
+        """Return the chat that a session belongs to; None where it belongs to none."""
+        ...
+
+    async def unplanned(self, session_id: SessionId, up_to_turn: int) -> Sequence[Spoken]:
+        """Return what was shown up to and with a turn and is not planned yet, oldest first."""
+        ...
+
+    async def plan(self, session_id: SessionId, pieces: Sequence[Piece], at: datetime) -> None:
+        """Plan deliveries; what is planned already stays as it is."""
+        ...
+
+    async def next(self, session_id: SessionId) -> DeliveryKey | None:
+        """Return the first delivery that may go; those that were held until the person wrote again may, once so."""
+        ...
+
+    async def to_send(self, key: DeliveryKey) -> ToSend | None:
+        """Return a delivery with what it says; None where it is gone."""
+        ...
+
+    async def change(self, key: DeliveryKey, change: Callable[[Delivery], Delivery]) -> Delivery | None:
+        """Change a delivery while nobody else does; None where it is gone."""
+        ...
+
+    async def key_of(self, receipt: Receipt) -> DeliveryKey | None:
+        """Return the delivery that a receipt is about; None where it is about none of ours."""
+        ...
+
+    async def holding(self, chat_id: ChatId) -> Sequence[SessionId]:
+        """Return the chat's sessions in which something is held."""
+        ...
+
+
+class DeliveryRecords(Protocol):
+    """Reads of what became of what sessions say on messengers."""
+
+    async def of_session(self, session_id: SessionId, *, after: int = 0, limit: int = 100) -> Sequence[Delivery]:
+        """Return the deliveries of at most `limit` messages with `seq > after`, in order."""
+        ...
+
+
+class ReceivedFiles(Protocol):
+    """Takes files that people send in chats."""
+
+    async def take(self, tenant: TenantId, user_id: str, content: bytes) -> str:
+        """Keep a file; return its text, which the person is taken to have written.
+
+        Raises:
+            InvalidInput: It can't be read.
         """
         ...

@@ -1,7 +1,7 @@
 """The engine inside the test's process: a worker on real servers, and providers that are the simulator's."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,13 +13,15 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Worker
 
 from starter.sessions import TemporalSessions
-from tertulia.composition import open_provider_service
+from tertulia.composition import open_messengers, open_provider_service
 from tertulia.config import Settings
+from tertulia.domain.channels import ChannelName
 from tertulia.domain.conversation import IncomingMessage, Message, Opened, OpenSession, Reply
 from tertulia.domain.ids import SessionId, workflow_id
 from tertulia.domain.providers import ProviderConfig
 from tertulia.domain.turns import TurnRecord
 from tertulia.embedded.simulator import ProviderSimulator
+from tertulia.ports import Messenger
 from tertulia.provider_service.service import ProviderService
 from tertulia.storage.pool import Pool, Row, open_pool
 from tertulia.storage.transcripts import PostgresTranscripts
@@ -38,6 +40,7 @@ class Engine:
     settings: Settings
     task_queue: str
     providers: ProviderService
+    messengers: Mapping[ChannelName, Messenger]
 
     @property
     def transcripts(self) -> PostgresTranscripts:
@@ -50,7 +53,14 @@ class Engine:
 
     def worker(self) -> Worker:
         """One more worker."""
-        return build_worker(self.client, self.pool, self.providers, self.settings, task_queue=self.task_queue)
+        return build_worker(
+            self.client,
+            self.pool,
+            self.providers,
+            self.settings,
+            messengers=self.messengers,
+            task_queue=self.task_queue,
+        )
 
     def with_turns_per_run(self, turns: int) -> TemporalSessions:
         return TemporalSessions(self.client, task_queue=self.task_queue, turns_per_run=turns)
@@ -109,9 +119,13 @@ async def running_engine(
     given = Settings().model_copy(
         update={"database_url": database, "definitions_dir": definitions, "providers": tuple(providers), **settings}
     )
-    async with open_pool(database) as pool, open_provider_service(given, pool) as service:
+    async with (
+        open_pool(database) as pool,
+        open_provider_service(given, pool) as service,
+        open_messengers(given) as messengers,
+    ):
         sessions = TemporalSessions(client, task_queue=task_queue)
-        engine = Engine(client, pool, sessions, given, task_queue, service)
+        engine = Engine(client, pool, sessions, given, task_queue, service, messengers)
         async with engine.worker():
             yield engine
 

@@ -8,8 +8,10 @@ from temporalio import workflow
 from temporalio.exceptions import is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from activities.channel_delivery import ChannelDeliveryActivities
     from activities.turns import TurnActivities
     from tertulia.domain import interventions, machine
+    from tertulia.domain.channels import is_sent_to
     from tertulia.domain.conversation import (
         EditSlot,
         HandOverCause,
@@ -22,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
         Order,
         Owner,
         Regenerate,
+        Role,
         SessionStatus,
         TakeBack,
         TransitionTo,
@@ -29,6 +32,7 @@ with workflow.unsafe.imports_passed_through():
         Undo,
     )
     from tertulia.domain.definition import Definition
+    from tertulia.domain.deliveries import ToDeliver
     from tertulia.domain.errors import TransitionRefused
     from tertulia.domain.events import (
         Ask,
@@ -78,6 +82,7 @@ class Conversation:
     Args:
         tenant: On whose account providers are asked.
         applies: Whether the person applies for a job.
+        channel: Where the person reads what is said.
         is_superseded: Tells whether a later message takes the place of the turn that runs.
         is_closing: Tells whether somebody wants the session to end, so that a turn does not wait for a provider.
         is_wanted_by_human: Tells whether somebody waits to take over, so that the bot is not to speak any more.
@@ -97,6 +102,7 @@ class Conversation:
         session_id: SessionId,
         definition: Definition,
         tenant: str,
+        channel: str,
         *,
         applies: bool,
         is_superseded: Callable[[], bool],
@@ -106,6 +112,7 @@ class Conversation:
         self._session_id = session_id
         self._tenant = tenant
         self._applies = applies
+        self._channel = channel
         self._is_superseded = is_superseded
         self._is_closing = is_closing
         self._is_wanted_by_human = is_wanted_by_human
@@ -205,9 +212,7 @@ class Conversation:
         turn = self.running
         turn.stopped = turn.stopped or TurnStatus.CANCELLED
         turn.ends = reason
-        await self._end(turn)
-        self.running = None
-        return turn
+        return await self._finish(turn)
 
     def show(self, outcome: str = "") -> None:
         """Show operators where the session stands."""
@@ -282,6 +287,7 @@ class Conversation:
     async def _finish(self, turn: Turn) -> Turn:
         await self._end(turn)
         self.running = None
+        await self._deliver(turn)
         return turn
 
     async def _run_machine(self, turn: Turn, event: Event, ranking: Ranking | None) -> None:
@@ -400,6 +406,13 @@ class Conversation:
         self.transcript.add(shown)
         self.status = session.status
         self.show(turn.status)
+
+    async def _deliver(self, turn: Turn) -> None:
+        """Let what was said be sent. Not before this point: an end that is not in history yet may be done again."""
+        last = self.transcript.window[-1] if self.transcript.window else None
+        if is_sent_to(self._channel) and last and last.turn == turn.number and last.role is not Role.USER:
+            spoken = ToDeliver(session_id=self._session_id, up_to_turn=turn.number, at=workflow.now())
+            await workflow.execute_activity_method(ChannelDeliveryActivities.wake_delivery, spoken, **options.WAKE)
 
     def _wanted(self, messages: Sequence[Message]) -> Wanted:
         characters = sum(

@@ -1,7 +1,7 @@
 """All timeouts and retry policies, in one place, each with its reason."""
 
 from datetime import timedelta
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType
@@ -13,6 +13,12 @@ class LocalActivityOptions(TypedDict):
     start_to_close_timeout: timedelta
     retry_policy: RetryPolicy
     local_retry_threshold: timedelta
+
+
+class RemoteActivityOptions(TypedDict):
+    start_to_close_timeout: timedelta
+    schedule_to_close_timeout: NotRequired[timedelta]
+    retry_policy: RetryPolicy
 
 
 class ActivityOptions(TypedDict):
@@ -31,6 +37,32 @@ STORAGE = LocalActivityOptions(
         initial_interval=timedelta(milliseconds=200), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=10)
     ),
     local_retry_threshold=timedelta(seconds=5),
+)
+
+# Temporal itself is what is asked here, and it is there where a workflow runs.
+WAKE = RemoteActivityOptions(
+    start_to_close_timeout=timedelta(seconds=15),
+    retry_policy=RetryPolicy(maximum_interval=timedelta(seconds=10)),
+)
+
+# A message is handed over as soon as that is possible; those behind it wait.
+HAND_OVER = RemoteActivityOptions(
+    start_to_close_timeout=timedelta(seconds=30),
+    retry_policy=RetryPolicy(maximum_interval=timedelta(seconds=15)),
+)
+
+# A file that can't be had for this long is done without, because the messages behind it wait.
+FETCH_FILE = RemoteActivityOptions(
+    start_to_close_timeout=timedelta(seconds=60),
+    schedule_to_close_timeout=timedelta(minutes=10),
+    retry_policy=RetryPolicy(maximum_interval=timedelta(minutes=1)),
+)
+
+# Longer than a call's own time limits. What can't be sent for a day is not sent: nobody waits for it any more.
+SEND = RemoteActivityOptions(
+    start_to_close_timeout=timedelta(seconds=45),
+    schedule_to_close_timeout=timedelta(days=1),
+    retry_policy=RetryPolicy(maximum_interval=timedelta(minutes=5)),
 )
 
 # Between two looks at storage that has been away for longer than an activity's retries.

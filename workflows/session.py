@@ -139,6 +139,7 @@ class Session:
             self._id,
             definition,
             self._start.tenant,
+            self._start.channel,
             applies=self._start.applies,
             is_superseded=self._is_superseded,
             is_closing=lambda: self._closing is not None,

@@ -15,8 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tertulia.api.problems import problem, response
 from tertulia.domain.errors import TertuliaError, Unauthenticated
 
-# Calls whose body is a file.
-_FILES = re.compile(r"/v1/(?:candidates|sessions)/[^/]+/resume")
+# Calls whose body is a file, or as large as one: a call of WhatsApp's has up to 3 MB.
+_FILES = re.compile(r"/v1/(?:(?:candidates|sessions)/[^/]+/resume|webhooks/whatsapp)")
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from tertulia.api.doorkeeper import Doorkeeper
 from tertulia.api.recruiting_ports import RecruitingPorts
 from tertulia.api.waiting import within
+from tertulia.domain.channels import ChannelName
 from tertulia.domain.errors import Unavailable
 from tertulia.domain.health import ProbeResult
 from tertulia.domain.ids import ProviderName, TenantId
@@ -18,7 +19,16 @@ from tertulia.domain.provider_reports import Configured, Metrics, StateChange, S
 from tertulia.domain.providers import ProviderConfig
 from tertulia.domain.resumes import MAX_FILE_BYTES
 from tertulia.domain.routing import Decision, Demand
-from tertulia.ports import Definitions, SessionEvents, SessionRecords, Sessions, Transcripts
+from tertulia.ports import (
+    Definitions,
+    DeliveryRecords,
+    Intake,
+    SessionEvents,
+    SessionRecords,
+    Sessions,
+    Transcripts,
+    Webhook,
+)
 
 T = TypeVar("T")
 
@@ -98,10 +108,24 @@ def _utc_now() -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelPorts:
+    """What is behind the calls about messengers.
+
+    Attributes:
+        webhooks: Those of the channels that are set up.
+    """
+
+    webhooks: Mapping[ChannelName, Webhook]
+    intake: Intake
+    deliveries: DeliveryRecords
+
+
+@dataclass(frozen=True, slots=True)
 class ApiPorts:
     """Everything behind the API.
 
     Attributes:
+        channels: None where there are no messengers.
         parts: What has to be reached for the API to be of use, by name; a check raises where it isn't.
         reply_wait: Longest time that a request waits for its reply before it gets a receipt.
         engine_wait: Longest time for the engine to take something in.
@@ -120,6 +144,7 @@ class ApiPorts:
     recruiting: RecruitingPorts
     doorkeeper: Doorkeeper
     parts: Mapping[str, Callable[[], Awaitable[None]]]
+    channels: ChannelPorts | None = None
     # Most proxies cut a silent request after 60 s; a reply that is too late for that becomes a receipt, for which the
     # engine may be waited for once more.
     reply_wait: timedelta = timedelta(seconds=45)

@@ -99,6 +99,14 @@ KINDS: Mapping[str, Kind] = {
         "Try again later; /v1/providers/decision says why.",
         timedelta(seconds=5),
     ),
+    "channel_failure": Kind(
+        HTTPStatus.BAD_GATEWAY, "A messenger failed", "Try again later, or see the session's deliveries."
+    ),
+    "not_authentic": Kind(
+        HTTPStatus.UNAUTHORIZED,
+        "Not the platform's call",
+        "Sign it, or give the secret that the webhook is set up with.",
+    ),
     "error": Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong", "Tell the operator."),
     "unexpected": Kind(
         HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -16,6 +16,8 @@ from tertulia.domain.conversation import (
     SessionView,
     TurnStatus,
 )
+from tertulia.domain.deliveries import Delivery, DeliveryStatus
+from tertulia.domain.errors import ChannelProblem
 from tertulia.domain.ids import MessageId, SessionId
 from tertulia.domain.turns import Page, SessionRecord, TurnRecord
 
@@ -142,6 +144,55 @@ class Messages(View):
 
     messages: tuple[Message, ...]
     next: int | None = None
+
+
+class DeliveryState(View):
+    """What became of a part of a message on its messenger.
+
+    Attributes:
+        seq: The message in the transcript.
+        part: From 1; a long message goes in several.
+        attempts: How often it was given to the platform.
+        maybe_twice: Whether the platform may have taken it more than once, since an attempt was cut off.
+        by_template: Whether it went as the channel's template.
+        problem: Why it did not arrive, or not yet.
+        platform_id: The platform's name for it.
+    """
+
+    seq: int
+    part: int
+    status: DeliveryStatus
+    attempts: int
+    maybe_twice: bool
+    by_template: bool
+    problem: ChannelProblem | None
+    detail: str
+    platform_id: str | None
+    planned_at: datetime
+    sent_at: datetime | None
+    delivered_at: datetime | None
+    read_at: datetime | None
+    failed_at: datetime | None
+
+    @classmethod
+    def of(cls, delivery: Delivery) -> Self:
+        told = {name: getattr(delivery, name) for name in cls.model_fields.keys() & Delivery.model_fields.keys()}
+        return cls(seq=delivery.key.seq, part=delivery.key.part, maybe_twice=delivery.uncertain > 0, **told)
+
+
+class Deliveries(View):
+    """What became of a session's messages, in order; `next` is the `after` of the piece behind it, null at the end."""
+
+    deliveries: tuple[DeliveryState, ...]
+    next: int | None = None
+
+    @classmethod
+    def of(cls, found: Sequence[Delivery], messages: int) -> Self:
+        """Show the deliveries of that many messages; those of one more say that there are more."""
+        seqs = sorted({delivery.key.seq for delivery in found})
+        shown = seqs[:messages]
+        states = tuple(DeliveryState.of(delivery) for delivery in found if delivery.key.seq in shown)
+        return cls(deliveries=states, next=shown[-1] if len(seqs) > messages else None)
 
 
 class ExportFormat(StrEnum):

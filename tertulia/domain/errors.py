@@ -17,7 +17,8 @@ TertuliaError
 ├── Unavailable          a part we depend on can't be reached; try again later
 ├── CannotStart          a server of this machine can't be started; says what to do
 ├── NotAdmitted          an attempt was not made: no room, a closed gate, a spent budget; says when to try again
-└── ProviderFailure      one attempt at one provider failed; carries its class
+├── ProviderFailure      one attempt at one provider failed; carries its class
+└── ChannelFailure       one call to a messenger failed; carries what the problem is
 """
 
 from collections.abc import Sequence
@@ -243,3 +244,35 @@ class ProviderFailure(TertuliaError):
         self.charged_usd = charged_usd
         self.limits = limits
         self.cost: Cost | None = None
+
+
+class ChannelProblem(StrEnum):
+    """Why a call to a messenger failed. What follows from each stands in `domain/deliveries.py`."""
+
+    UNREACHABLE = "unreachable"  # nothing was sent
+    UNCONFIRMED = "unconfirmed"  # sent, and no answer: the platform may have it
+    SERVER = "server"
+    RATE_LIMIT = "rate_limit"
+    ACCOUNT = "account"  # a wrong key, no permission, a bill: an operator has to act
+    LATE = "late"  # the channel's window has closed
+    UNDELIVERABLE = "undeliverable"  # the person has blocked us, or is not there
+    REFUSED = "refused"  # the platform finds fault with what was sent
+    UNUSABLE = "unusable"  # a file that is gone, too large, or not what it was said to be
+    GIVEN_UP = "given_up"  # tried for too long
+
+
+class ChannelFailure(TertuliaError):
+    """Raised by a Channel when its one call failed.
+
+    Attributes:
+        retry_after: How long the platform asked us to wait, where it did.
+        detail: The platform's words, shortened, without keys, texts and addresses.
+    """
+
+    code = "channel_failure"
+
+    def __init__(self, problem: ChannelProblem, detail: str, *, retry_after: timedelta | None = None) -> None:
+        super().__init__(f"{problem}: {detail}")
+        self.problem = problem
+        self.detail = detail
+        self.retry_after = retry_after

@@ -14,6 +14,8 @@ DefinitionHash = NewType("DefinitionHash", str)
 
 TASK_QUEUE = "tertulia"
 SESSION_WORKFLOW = "Session"
+CHANNEL_INTAKE_WORKFLOW = "ChannelIntake"
+CHANNEL_DELIVERY_WORKFLOW = "ChannelDelivery"
 # All of the type Keyword; never the place for anything personal.
 SEARCH_ATTRIBUTES = (
     "TertuliaState",

@@ -13,6 +13,8 @@ from tertulia.domain import errors
 from tertulia.domain.errors import (
     ActionRefused,
     CannotStart,
+    ChannelFailure,
+    ChannelProblem,
     DefinitionInvalid,
     FailureClass,
     Forbidden,
@@ -52,6 +54,7 @@ TREE: dict[TertuliaError, int] = {
     CannotStart("Postgres", "no room"): 500,
     NotAdmitted(ProviderName("groq"), "no room"): 503,
     ProviderFailure(FailureClass.SERVER, "boom", retry_after=timedelta(seconds=3)): 502,
+    ChannelFailure(ChannelProblem.SERVER, "boom"): 502,
     TertuliaError("?"): 500,
 }
 

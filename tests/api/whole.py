@@ -60,7 +60,7 @@ class WholeApi:
         schema = self.app.openapi()
         operation = schema["paths"][route.path][route.method.lower()]
         for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
-            if media_type == "application/json":
+            if media_type == "application/json" and "$ref" in content["schema"]:
                 name = content["schema"]["$ref"].rpartition("/")[2]
                 return schema["components"]["schemas"][name]["examples"][0]
         return None

@@ -1,0 +1,169 @@
+"""Handing over to sessions what people write on messengers: one step of it each."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from temporalio import activity
+
+from tertulia.domain.channels import Arrived, ChannelName, ChatId, ChatSession, NextArrival
+from tertulia.domain.conversation import IncomingMessage, OpenSession, Payload
+from tertulia.domain.deliveries import ToDeliver
+from tertulia.domain.errors import (
+    InvalidInput,
+    NotFound,
+    SessionClosed,
+    TooManyWaiting,
+    TurnInProgress,
+    Unavailable,
+)
+from tertulia.domain.ids import DEFAULT_TENANT, MessageId, TenantId
+from tertulia.ports import ChannelInbox, Couriers, Messenger, Outbox, ReceivedFiles, Sessions, Transcripts
+
+# Larger than any file that is of use here.
+MOST_FILE_BYTES = 5 * 1024 * 1024
+# Longer texts are no answers; the file itself is kept whole.
+_FILE_TEXT_CHARS = 15_000
+# Sessions that end while a message is on its way to them, one after the other.
+_SESSIONS_TRIED = 3
+
+
+class ChatToTakeIn(Payload):
+    chat_id: ChatId
+
+
+class ArrivalRef(Payload):
+    """A message that waits to be handed over, by reference."""
+
+    chat_id: ChatId
+    message_id: MessageId
+
+
+class ChannelIntakeActivities:
+    """Hands over messages, each once and in order.
+
+    Args:
+        settle: How long a message waits for others that may belong before it.
+    """
+
+    def __init__(
+        self,
+        inbox: ChannelInbox,
+        outbox: Outbox,
+        sessions: Sessions,
+        transcripts: Transcripts,
+        couriers: Couriers,
+        messengers: Mapping[ChannelName, Messenger],
+        files: ReceivedFiles,
+        *,
+        settle: timedelta,
+    ) -> None:
+        self._inbox = inbox
+        self._outbox = outbox
+        self._sessions = sessions
+        self._transcripts = transcripts
+        self._couriers = couriers
+        self._messengers = messengers
+        self._files = files
+        self._settle = settle
+
+    @activity.defn
+    async def next_arrival(self, chat: ChatToTakeIn) -> NextArrival | None:
+        """Find the message that is to be handed over next; None where none waits."""
+        return await self._inbox.next(chat.chat_id, self._settle)
+
+    @activity.defn
+    async def fetch_file(self, ref: ArrivalRef) -> None:
+        """Fetch the file that a message has, keep it, and let the message say what the file says.
+
+        Raises:
+            ChannelFailure: It can't be fetched.
+            Unavailable: The channel is not set up any more.
+        """
+        arrived = await self._inbox.read(ref.chat_id, ref.message_id)
+        if arrived is None or arrived.message.attachment is None:
+            return
+        messenger = self._messengers.get(arrived.chat.channel)
+        if messenger is None:
+            raise Unavailable(arrived.chat.channel, "it is not set up")
+        try:
+            content = await messenger.fetch(arrived.message.attachment, MOST_FILE_BYTES)
+            text = await self._files.take(TenantId(DEFAULT_TENANT), arrived.chat.user_id, content)
+        except InvalidInput as error:
+            activity.logger.info("a file can't be used: %s", error.problem)
+            await self._inbox.replace(ref.chat_id, ref.message_id, _without_file(arrived))
+            return
+        told = f"{arrived.message.text}\n\n{text}".strip()
+        await self._inbox.replace(ref.chat_id, ref.message_id, told[:_FILE_TEXT_CHARS])
+
+    @activity.defn
+    async def do_without_file(self, ref: ArrivalRef) -> None:
+        """Let a message whose file can't be had say that there was one."""
+        arrived = await self._inbox.read(ref.chat_id, ref.message_id)
+        if arrived is not None:
+            await self._inbox.replace(ref.chat_id, ref.message_id, _without_file(arrived))
+
+    @activity.defn
+    async def hand_over(self, ref: ArrivalRef) -> None:
+        """Hand a message over to the chat's session, which is opened where there is none.
+
+        Raises:
+            Unavailable: It can't be at the moment.
+        """
+        arrived = await self._inbox.read(ref.chat_id, ref.message_id)
+        if arrived is None:
+            return
+        for session_id in await self._outbox.holding(ref.chat_id):
+            await self._couriers.wake_delivery(ToDeliver(session_id=session_id, up_to_turn=0, at=arrived.chat.heard_at))
+        try:
+            session = await self._handed_over(arrived)
+        except InvalidInput as error:
+            await self._inbox.settle(ref.chat_id, ref.message_id, session_id=None, note=str(error))
+        else:
+            await self._inbox.settle(ref.chat_id, ref.message_id, session_id=session.session_id)
+
+    async def _handed_over(self, arrived: Arrived) -> ChatSession:
+        chat_id, message_id, ended = arrived.chat.chat_id, arrived.message.message_id, 0
+        for _ in range(_SESSIONS_TRIED):
+            session = await self._inbox.session(chat_id, after=ended, opened_by=message_id)
+            try:
+                await self._say(session, arrived)
+            except SessionClosed:
+                # It may be this very message that has ended the session, before that could be written down.
+                if await self._transcripts.turn_of(session.session_id, message_id):
+                    return session
+                ended = session.number
+            except (TooManyWaiting, TurnInProgress) as error:
+                raise Unavailable("the session", str(error)) from error
+            else:
+                return session
+        raise Unavailable("the session", "it ends again and again")
+
+    async def _say(self, session: ChatSession, arrived: Arrived) -> None:
+        message = arrived.message
+        opens = session.opened_by == message.message_id
+        if opens:
+            await self._open(session, arrived)
+        if not (opens and message.only_opens):
+            said = IncomingMessage(text=message.text, message_id=message.message_id)
+            await self._sessions.submit(session.session_id, said)
+
+    async def _open(self, session: ChatSession, arrived: Arrived) -> None:
+        chat, message = arrived.chat, arrived.message
+        opening = OpenSession(
+            definition=chat.definition,
+            user_id=chat.user_id,
+            channel=chat.channel,
+            channel_user_id=chat.address,
+            job_id=message.job_id,
+            context={"language": message.language} if message.language else {},
+        )
+        try:
+            await self._sessions.open(session.session_id, opening)
+        except NotFound as error:
+            # Whoever set up the channel can mend that, and then nothing is lost.
+            raise Unavailable("the application", str(error)) from error
+
+
+def _without_file(arrived: Arrived) -> str:
+    attachment = arrived.message.attachment
+    return arrived.message.text or f"[{attachment.kind if attachment else 'file'}]"
