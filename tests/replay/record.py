@@ -10,7 +10,15 @@ from uuid import uuid4
 
 from temporalio.client import WorkflowHandle
 
-from tertulia.domain.conversation import Close
+from tertulia.domain.conversation import (
+    Close,
+    EditSlot,
+    HandOverToHuman,
+    OperatorMessage,
+    Regenerate,
+    TakeBack,
+    Undo,
+)
 from tertulia.embedded.postgres import EmbeddedPostgres
 from tertulia.embedded.simulator import BlackHole, ProviderSimulator, Status
 from tertulia.embedded.temporal import EmbeddedTemporal
@@ -115,6 +123,31 @@ async def reminder(engine: Engine, _: ProviderSimulator) -> Recorded:
     return chat.workflow
 
 
+async def people_in_the_loop(engine: Engine, simulator: ProviderSimulator) -> Recorded:
+    chat = await engine.chat(sessions=engine.with_turns_per_run(4))
+    await chat.say("Hello")
+    await engine.sessions.order(chat.id, Regenerate())
+    await engine.sessions.order(chat.id, Undo())
+    for name in ("first", "second"):
+        simulator.always(name, BlackHole())
+    sending = asyncio.create_task(chat.say("Hello?"))
+    await simulator.asked(3)
+    await engine.sessions.order(chat.id, HandOverToHuman())
+    await sending
+    await chat.say("Is anybody there?")
+    await engine.sessions.order(chat.id, OperatorMessage(text="I am."))
+    await engine.sessions.order(chat.id, TakeBack())
+    return await _closed(chat)
+
+
+async def edited(engine: Engine, _: ProviderSimulator) -> Recorded:
+    chat = await engine.chat("recruiting")
+    await chat.say("Ada Lovelace")
+    await engine.sessions.order(chat.id, EditSlot(slot="name", value="Ada Byron", request_id="e1"))
+    await engine.sessions.order(chat.id, EditSlot(slot="name", value="Ada Byron", request_id="e1"))
+    return await _closed(chat)
+
+
 async def health(engine: Engine, _: ProviderSimulator) -> Recorded:
     handle = await engine.client.start_workflow(
         ProviderHealthCheck.run, id=uuid4().hex, task_queue=engine.task_queue, execution_timeout=timedelta(minutes=1)
@@ -134,6 +167,8 @@ SCENARIOS: tuple[Callable[[Engine, ProviderSimulator], Awaitable[Recorded]], ...
     cancel,
     refused_signals,
     reminder,
+    people_in_the_loop,
+    edited,
     health,
 )
 
