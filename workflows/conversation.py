@@ -150,7 +150,8 @@ class Conversation:
             return await self._take(turn)
         self.earlier.push(turn.number, self.machine)
         text = "\n".join(arrival.text for arrival in arrivals)
-        await self._take(turn, PersonSaid(text=text), begun.ranking)
+        files = [arrival.attachment for arrival in arrivals if arrival.attachment]
+        await self._take(turn, PersonSaid(text=text, attachment=files[-1] if files else None), begun.ranking)
         self._remember_reply(turn, turn.number)
         return turn
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pydantic import AwareDatetime
 
-from tertulia.domain.conversation import Payload, Reply
+from tertulia.domain.conversation import Attachment, Payload, Reply
 from tertulia.domain.definition import DoubleText
 from tertulia.domain.ids import MessageId
 
@@ -20,6 +20,7 @@ class Arrival(Payload):
     message_id: MessageId
     text: str
     arrived_at: AwareDatetime
+    attachment: Attachment | None = None
 
 
 class Ledger(Payload):

@@ -229,7 +229,7 @@ class Session:
     async def send(self, message: IncomingMessage) -> Reply:
         """Take a message, and answer with the outcome of its turn. A known id gets its first outcome."""
         message_id = _message_id(message)
-        self._receive(message_id, message.text)
+        self._receive(message_id, message)
         await workflow.wait_condition(
             lambda: self._inbox.is_answered(message_id) or self._is_over() or self._is_moving(message_id)
         )
@@ -332,7 +332,7 @@ class Session:
         match signal:
             case IncomingMessage():
                 self._check(signal)
-                self._receive(_message_id(signal), signal.text)
+                self._receive(_message_id(signal), signal)
             case Order():
                 self._check_orders(signal)
                 self._place(signal, by_signal=True)
@@ -388,10 +388,13 @@ class Session:
         if len(self._inbox.waiting) >= self._limits().waiting_messages or self._inbox.waiting_chars > _WAITING_CHARS:
             raise TooManyWaiting("too many messages are waiting already; send again later")
 
-    def _receive(self, message_id: MessageId, text: str) -> None:
+    def _receive(self, message_id: MessageId, message: IncomingMessage) -> None:
         if self._inbox.knows(message_id):
             return
-        self._inbox.add(Arrival(message_id=message_id, text=text, arrived_at=workflow.now()))
+        arrival = Arrival(
+            message_id=message_id, text=message.text, arrived_at=workflow.now(), attachment=message.attachment
+        )
+        self._inbox.add(arrival)
         self._clock.touch()
         if self._opened and self._is_superseded():
             self._stop_turn(TurnStatus.INTERRUPTED)

@@ -23,6 +23,7 @@ from tertulia.api import (
     operations,
     problems,
     providers,
+    resumes,
     sessions,
     tokens,
 )
@@ -75,6 +76,7 @@ def create_app(ports: ApiPorts) -> FastAPI:
         sessions,
         tokens,
         messages,
+        resumes,
         interventions,
         events,
         export,

@@ -1,6 +1,5 @@
 """Candidates: what is known of a person over all applications, the résumé, and the erasure of it all."""
 
-import asyncio
 from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request, Response
@@ -10,15 +9,14 @@ from tertulia.api.inputs import PersonInPath
 from tertulia.api.problems import documented
 from tertulia.api.recruiting_inputs import UpdateProfile
 from tertulia.api.recruiting_ports import Recruiting
-from tertulia.domain import media_types, profiles, resumes
+from tertulia.api.resumes import FILE, FILE_BODY, taken_in
+from tertulia.domain import media_types, profiles
 from tertulia.domain.access import Scope
 from tertulia.domain.errors import NotFound
 from tertulia.domain.profiles import Profile
-from tertulia.domain.resumes import ResumeFile, StoredResume
+from tertulia.domain.resumes import StoredResume
 
 router = APIRouter(prefix="/v1/candidates/{user_id}", tags=["candidates"], dependencies=[allow(Scope.OPERATE)])
-
-_FILE = {"schema": {"type": "string", "format": "binary"}}
 
 
 @router.get("", responses=documented())
@@ -45,20 +43,14 @@ async def erase_candidate(user_id: PersonInPath, ports: Recruiting, tenant: Tena
 @router.put(
     "/resume",
     responses=documented("body_too_large"),
-    openapi_extra={"requestBody": {"required": True, "content": {"application/octet-stream": _FILE}}},
+    openapi_extra=FILE_BODY,
 )
 async def upload_resume(user_id: PersonInPath, request: Request, ports: Recruiting, tenant: Tenant) -> StoredResume:
     """Store a résumé: the body is the file, a PDF, a Word file (.docx) or plain text of at most 5 MiB.
 
     What kind of file it is shows its content alone. What the rules find in it fills what is empty in the profile.
     """
-    content = await request.body()
-    read = await ports.resumes.read(content)
-    now = datetime.now(UTC)
-    found = await asyncio.to_thread(resumes.parse, read.text, now.date())
-    await ports.candidates.store_resume(tenant, user_id, ResumeFile(read.media_type, content), found, now)
-    await ports.candidates.change(tenant, user_id, lambda profile: profiles.filled_from(profile, found, now))
-    return StoredResume(media_type=read.media_type, size_bytes=len(content), found=found, uploaded_at=now)
+    return await taken_in(ports, tenant, user_id, await request.body())
 
 
 @router.get("/resume", responses=documented("not_found"))
@@ -74,7 +66,7 @@ async def read_resume(user_id: PersonInPath, ports: Recruiting, tenant: Tenant) 
     "/resume/file",
     response_class=Response,
     responses={
-        200: {"description": "The file", "content": dict.fromkeys(media_types.OF_RESUMES, _FILE)},
+        200: {"description": "The file", "content": dict.fromkeys(media_types.OF_RESUMES, FILE)},
         **documented("not_found"),
     },
 )

@@ -33,7 +33,7 @@ from tertulia.domain.turns import TurnRecord
 
 router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["messages"], dependencies=[allow(Scope.CHAT)])
 
-_SENT: dict[int | str, dict[str, Any]] = {
+SENT: dict[int | str, dict[str, Any]] = {
     200: {
         "model": TurnReply,
         "description": "The reply, or with `Accept: text/event-stream` the turn as it happens",
@@ -45,7 +45,7 @@ _SENT: dict[int | str, dict[str, Any]] = {
 
 @router.post(
     "/messages",
-    responses={**_SENT, **documented("not_found", "session_closed", "turn_in_progress", "too_many_waiting", body=True)},
+    responses={**SENT, **documented("not_found", "session_closed", "turn_in_progress", "too_many_waiting", body=True)},
 )
 async def send_message(
     session_id: SessionInPath,
@@ -62,7 +62,14 @@ async def send_message(
     or than most proxies', is answered with a receipt.
     """
     message_id = MessageId(chosen_id(body.message_id, idempotency_key) or new_id())
-    message = IncomingMessage(text=body.text, message_id=message_id)
+    return await sent(ports, session_id, IncomingMessage(text=body.text, message_id=message_id), accept, prefer)
+
+
+async def sent(
+    ports: ApiPorts, session_id: SessionId, message: IncomingMessage, accept: str = "", prefer: str = ""
+) -> Response:
+    """Answer with the reply to a message that has an id, with a receipt, or with the turn as it happens."""
+    message_id = MessageId(message.message_id or new_id())
     async with _closed_if_stored_so(ports, session_id):
         if "text/event-stream" in accept.lower():
             await ports.taken(ports.sessions.submit(session_id, message))

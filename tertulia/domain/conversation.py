@@ -70,11 +70,24 @@ class OpenSession(Payload):
         return self.role == CANDIDATE and self.job_id is not None
 
 
+class Attachment(Payload):
+    """A file that a person has sent, by reference: the file and its text are in storage.
+
+    Attributes:
+        facts: What it says about the person, by the names of slots; those that are open yet are filled with it.
+    """
+
+    media_type: str = Field(max_length=100)
+    size_bytes: int = Field(ge=0)
+    facts: dict[Identifier, Annotated[str, StringConstraints(max_length=300)] | float] = Field({}, max_length=20)
+
+
 class IncomingMessage(Payload):
     """What a person wrote. Without a `message_id` the update's id counts, or a new one is made."""
 
     text: str
     message_id: Identifier | None = None
+    attachment: Attachment | None = None
 
 
 class NextAction(Payload):

@@ -234,6 +234,7 @@ class Prompts(Compact):
         skipped: A slot was skipped.
         cannot_skip: A slot can't be.
         corrected: An earlier answer was changed; `{label}` and `{value}`.
+        received: A file has come; `{value}` tells what it is, and what was taken from it.
         misunderstood: After the first, second and every further misunderstanding, where the slot has no reprompts.
         problems: What to tell about each reason, ahead of the reprompt; nothing for those that are not listed.
     """
@@ -247,6 +248,7 @@ class Prompts(Compact):
     skipped: str = "All right, let's leave that."
     cannot_skip: str = "I'm afraid I can't go on without this one."
     corrected: str = "Thanks, I have changed your {label} to {value}."
+    received: str = "Thank you, I have received {value}."
     misunderstood: tuple[str, ...] = Field(
         default=(
             "Sorry, I didn't get that. {question}",

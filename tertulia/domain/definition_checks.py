@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _ABOUT_SLOT = frozenset({"label", "example", "choices"})
 _ABOUT_QUESTION = _ABOUT_SLOT | {"question"}
+# The prompts that tell a value.
+_ABOUT_VALUES = frozenset({"corrected", "received"})
 _SPOKEN = frozenset({"language", "channel"})
 _WORDING = re.compile(r"[a-z]{2}|[a-z][a-z0-9_-]{2,63}|[a-z]{2}/[a-z][a-z0-9_-]{2,63}")
 _LANGUAGE = re.compile(r"[a-z]{2}")
@@ -324,7 +326,11 @@ def _prompt_texts(path: Path, prompts: Mapping[str, object]) -> Iterable[tuple[P
     for field, text in prompts.items():
         match field, text:
             case _, str():
-                yield (*path, field), text, _ABOUT_QUESTION | ({"value"} if field == "corrected" else frozenset())
+                yield (
+                    (*path, field),
+                    text,
+                    _ABOUT_QUESTION | ({"value"} if field in _ABOUT_VALUES else frozenset()),
+                )
             case _, tuple():
                 for place, one in enumerate(text):
                     yield (*path, field, place), one, _ABOUT_QUESTION

@@ -7,7 +7,7 @@ from typing import Any, assert_never
 from pydantic import JsonValue
 
 from tertulia.domain import guards, interpretation, message_router, prompts, scoring
-from tertulia.domain.conversation import HandOverCause
+from tertulia.domain.conversation import Attachment, HandOverCause
 from tertulia.domain.definition import Definition, State, Step, Use
 from tertulia.domain.errands import Errand, Outcome
 from tertulia.domain.events import Ask, AskProvider, Effect, EndSession, HandOver, Purpose, RunErrand, Say
@@ -23,6 +23,8 @@ from tertulia.domain.slots import (
     accept,
     choices,
     choices_of,
+    document_of_file,
+    label_of,
     phrases,
     read_json,
 )
@@ -82,6 +84,28 @@ class Dialogue:
         else:
             self._react(self.state.asking, text)
         self._leave_nobody_without_an_answer()
+
+    def receive(self, file: Attachment) -> None:
+        """Take a file for the slot of documents, and what it says about the person for slots that are open yet."""
+        self._leave_error()
+        self._set(pending=None, errand=None, confirming=None)
+        name = self.definition.document_slot
+        if name is None or self.state.ended:
+            self._leave_nobody_without_an_answer()
+            return
+        document = document_of_file(file.media_type, file.size_bytes)
+        facts = dict(self._told_by({slot: value for slot, value in file.facts.items() if self._is_open(slot)}))
+        self._set(skipped=tuple(slot for slot in self.state.skipped if slot != name))
+        self._know({name: document, **facts})
+        if self._spec().hand_over:
+            return  # It is for the human to answer.
+        told = ", ".join(f"{label_of(self._slot(slot), slot)}: {shown(value)}" for slot, value in facts.items())
+        what = f"{shown(document)} ({told})" if told else shown(document)
+        self._say(self.definition.prompts.received, {"value": what})
+        if self.state.asking in {name, *facts}:
+            self._go_on(after_answer=True)
+        else:
+            self._put_question()
 
     def take(self, ask: Ask, text: str) -> None:
         """Use a provider's answer."""
@@ -655,6 +679,9 @@ class Dialogue:
         self.effects.append(AskProvider(ask=ask))
 
     # Shorthand
+
+    def _is_open(self, slot: str) -> bool:
+        return slot in self.definition.asked and self.state.lacks(slot)
 
     def _told_by(self, context: Mapping[str, Any]) -> Iterator[tuple[str, JsonValue]]:
         for name, slot in self.definition.slots.items():

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from tertulia.domain.conversation import HandOverCause
+from tertulia.domain.conversation import Attachment, HandOverCause
 from tertulia.domain.errands import Errand, Outcome
 from tertulia.domain.errors import FailureClass
 from tertulia.domain.slots import Reason
@@ -58,8 +58,11 @@ class SessionStarted(Value):
 
 
 class PersonSaid(Value):
+    """The person wrote something, or sent a file; then the text only says so."""
+
     kind: Literal["person_said"] = "person_said"
     text: str
+    attachment: Attachment | None = None
 
 
 class ProviderAnswered(Value):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple, assert_never
 
-from tertulia.domain.conversation import NextAction
+from tertulia.domain.conversation import Attachment, NextAction
 from tertulia.domain.definition import Definition
 from tertulia.domain.dialogue import Dialogue
 from tertulia.domain.events import (
@@ -82,6 +82,8 @@ def _happen(definition: Definition, state: MachineState, event: Event, dialogue:
             dialogue.start(event.context, event.channel)
         case SessionStarted():
             pass
+        case PersonSaid(attachment=Attachment() as file):
+            dialogue.receive(file)
         case PersonSaid():
             dialogue.hear(event.text)
         case ProviderAnswered() if event.ask == state.pending:

@@ -63,14 +63,22 @@ def told(profile: Profile, slots: Mapping[str, JsonValue], now: AwareDatetime) -
     return corrected(profile, news, now) if news else profile
 
 
+def facts_in(resume: Resume) -> dict[str, str | float]:
+    """Return what a résumé says that a chat would ask for otherwise, by the names of its slots."""
+    found = {
+        "name": resume.name,
+        "email": resume.email,
+        "phone": resume.phone,
+        "experience_years": resume.experience_years,
+    }
+    return {name: each.value for name, each in found.items() if each is not None}
+
+
 def filled_from(profile: Profile, resume: Resume, now: AwareDatetime) -> Profile:
     """Fill what is empty with what a résumé says; what the person has said goes first."""
     told = {
-        "name": resume.name and resume.name.value,
-        "email": resume.email and resume.email.value,
-        "phone": resume.phone and resume.phone.value,
+        **facts_in(resume),
         "links": tuple(link.value for link in resume.links),
-        "experience_years": resume.experience_years and resume.experience_years.value,
         "skills": tuple(skill.value for skill in resume.skills),
     }
     news = {name: value for name, value in told.items() if value and not getattr(profile, name)}

@@ -7,7 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.recruiting import NOTICE, PERMIT, WHY, YEARS, applied, offer, opened, submitted
+from tertulia.domain.conversation import Attachment, OpenSession
+from tertulia.domain.ids import SessionId
+from tertulia.domain.media_types import PDF
+from tests.api.recruiting import NOTICE, PERMIT, WHY, YEARS, Office, applied, offer, opened, submitted
 from tests.resumes.documents import LINES, pdf, word
 
 
@@ -263,3 +266,43 @@ async def test_a_profile_that_makes_no_sense_is_refused(api: httpx.AsyncClient, 
 
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
     assert "canary" not in answer.text
+
+
+# --- in a chat --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def office(database: str) -> AsyncIterator[tuple[Office, httpx.AsyncClient]]:
+    async with opened(database) as both:
+        yield both
+
+
+async def test_a_resume_sent_in_a_chat_reaches_it_by_reference_and_is_stored_for_its_person(
+    office: tuple[Office, httpx.AsyncClient],
+) -> None:
+    behind, api = office
+    await behind.sessions.open(SessionId("s-1"), OpenSession(definition="recruiting", user_id="ada"))
+
+    answer = await api.put("/v1/sessions/s-1/resume", content=pdf(), headers={"Idempotency-Key": "file-1"})
+    again = await api.put("/v1/sessions/s-1/resume", content=pdf(), headers={"Idempotency-Key": "file-1"})
+
+    assert (answer.status_code, answer.json()) == (200, again.json())
+    (message,) = behind.sessions.taken
+    assert message.message_id == "file-1"
+    assert message.attachment == Attachment(
+        media_type=PDF, size_bytes=len(pdf()), facts={"name": "Ada Lovelace", "email": "ada@example.org"}
+    )
+    assert (await api.get("/v1/candidates/ada/resume/file")).content == pdf()
+
+
+@pytest.mark.parametrize(("session", "content", "status"), [("s-1", b"", 422), ("nowhere", b"Ada\n", 404)])
+async def test_a_resume_that_can_not_be_taken_in_disturbs_no_chat(
+    office: tuple[Office, httpx.AsyncClient], session: str, content: bytes, status: int
+) -> None:
+    behind, api = office
+    await behind.sessions.open(SessionId("s-1"), OpenSession(definition="recruiting", user_id="ada"))
+
+    assert (await api.put(f"/v1/sessions/{session}/resume", content=content)).status_code == status
+
+    assert behind.sessions.taken == []
+    assert (await api.get("/v1/candidates/ada/resume")).status_code == 404

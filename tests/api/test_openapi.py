@@ -19,6 +19,7 @@ OPERATIONS = {
     "edit_slot": ("put", "/v1/sessions/{session_id}/slots/{slot}"),
     "send_message": ("post", "/v1/sessions/{session_id}/messages"),
     "follow_session": ("get", "/v1/sessions/{session_id}/events"),
+    "send_resume": ("put", "/v1/sessions/{session_id}/resume"),
     "list_messages": ("get", "/v1/sessions/{session_id}/messages"),
     "read_receipt": ("get", "/v1/sessions/{session_id}/messages/{message_id}"),
     "read_turn": ("get", "/v1/sessions/{session_id}/turns/{turn}"),

@@ -15,6 +15,7 @@ from tests.api.recruiting import NOTICE, PERMIT, WHY, YEARS
 from tests.e2e.cluster import Cluster
 from tests.e2e.talking import post
 from tests.e2e.test_prescreens import NO_KEYS
+from tests.resumes.documents import LINES
 
 QUESTIONS = {"permit": PERMIT, "years": YEARS, "notice": NOTICE, "why": WHY}
 ABOUT_ADA = ("Ada Lovelace", "ada@example.org", "+34 612 345 678", "12 years", "skip")
@@ -110,6 +111,26 @@ async def test_a_correction_after_the_end_is_screened_again(cluster: Cluster) ->
 
     application = await only_application(cluster, user_id="ida")
     assert (application["status"], application["prescreen"]["jd_match_score"]) == ("screened", 80)
+
+
+async def test_a_resume_sent_in_the_chat_answers_what_it_says(cluster: Cluster) -> None:
+    await offered(cluster, "read", years=YEARS)
+    chat = await begun(cluster, "katherine", "read")
+
+    sent = await cluster.http.put(f"/v1/sessions/{chat}/resume", content="\n".join(LINES).encode())
+
+    assert sent.status_code == 200, sent.text
+    slots = (await read(cluster, f"/v1/sessions/{chat}"))["slots"]
+    assert (slots["name"], slots["email"], slots["resume"]["media_type"]) == (
+        "Ada Lovelace",
+        "ada@example.org",
+        "text/plain",
+    )
+    told = " ".join(message["text"] for message in (await read(cluster, f"/v1/sessions/{chat}/messages"))["messages"])
+    assert "Thank you, I have received a text file of 1 KB" in told
+    assert LINES[-1] not in told
+    (row,) = await cluster.rows("SELECT content FROM resumes WHERE user_id = 'katherine'")
+    assert row["content"].decode() == "\n".join(LINES)
 
 
 async def test_who_stops_withdraws(cluster: Cluster) -> None:

@@ -1,0 +1,79 @@
+"""Résumés: taken in for a person, or in a running chat."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request
+from starlette.responses import Response
+
+from tertulia.api.access import OwnSession, allow
+from tertulia.api.ids import new_id
+from tertulia.api.inputs import SessionInPath, chosen_id
+from tertulia.api.messages import SENT, sent
+from tertulia.api.ports import Ports
+from tertulia.api.problems import documented
+from tertulia.api.recruiting_ports import Recruiting, RecruitingPorts
+from tertulia.domain import profiles, resumes
+from tertulia.domain.access import Scope
+from tertulia.domain.conversation import Attachment, IncomingMessage, SessionStatus
+from tertulia.domain.errors import SessionClosed
+from tertulia.domain.ids import MessageId, TenantId
+from tertulia.domain.resumes import ResumeFile, StoredResume
+from tertulia.domain.slots import document_of_file
+
+router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["messages"], dependencies=[allow(Scope.CHAT)])
+
+FILE = {"schema": {"type": "string", "format": "binary"}}
+FILE_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": {"application/octet-stream": FILE}}}
+
+
+@router.put(
+    "/resume",
+    responses={
+        **SENT,
+        **documented("not_found", "session_closed", "turn_in_progress", "too_many_waiting", "body_too_large"),
+    },
+    openapi_extra=FILE_BODY,
+)
+async def send_resume(
+    session_id: SessionInPath,
+    request: Request,
+    ports: Ports,
+    recruiting: Recruiting,
+    session: OwnSession,
+    accept: Annotated[str, Header(description="`text/event-stream` for the turn as it happens")] = "",
+    prefer: Annotated[str, Header(description="`respond-async` for a receipt at once, `wait=<seconds>`")] = "",
+    idempotency_key: Annotated[str | None, Header(description="The message's id, chosen by the client")] = None,
+) -> Response:
+    """Send a résumé in a chat: the body is the file, a PDF, a Word file (.docx) or plain text of at most 5 MiB.
+
+    It is stored for the chat's person, and is the answer to the question for a document, whenever that is asked. The
+    chat itself gets what kind of file it is, and what the rules found in it for questions that are open yet.
+    """
+    if session.status is SessionStatus.CLOSED:
+        raise SessionClosed("the session is closed; start another one")
+    stored = await taken_in(recruiting, TenantId(session.tenant), session.user_id, await request.body())
+    document = document_of_file(stored.media_type, stored.size_bytes)
+    message = IncomingMessage(
+        text=f"[{document['excerpt']}]",
+        message_id=MessageId(chosen_id(None, idempotency_key) or new_id()),
+        attachment=Attachment(
+            media_type=stored.media_type, size_bytes=stored.size_bytes, facts=profiles.facts_in(stored.found)
+        ),
+    )
+    return await sent(ports, session_id, message, accept, prefer)
+
+
+async def taken_in(ports: RecruitingPorts, tenant: TenantId, user_id: str, content: bytes) -> StoredResume:
+    """Store a résumé with what the rules find in it; that fills what is empty in the profile.
+
+    Raises:
+        InvalidInput: It can't be read; nothing is stored.
+    """
+    read = await ports.resumes.read(content)
+    now = datetime.now(UTC)
+    found = await asyncio.to_thread(resumes.parse, read.text, now.date())
+    await ports.candidates.store_resume(tenant, user_id, ResumeFile(read.media_type, content), found, now)
+    await ports.candidates.change(tenant, user_id, lambda profile: profiles.filled_from(profile, found, now))
+    return StoredResume(media_type=read.media_type, size_bytes=len(content), found=found, uploaded_at=now)
