@@ -11,6 +11,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.channel_delivery import ChannelDeliveryActivities
 from activities.channel_intake import ChannelIntakeActivities
+from activities.errands import Errands
 from activities.errors import ErrorTranslation
 from activities.intake import ApplicationIntake
 from activities.provider_calls import ProviderCalls
@@ -91,6 +92,7 @@ def build_worker(
         PostgresPinnedDefinitions(pool),
         PostgresDeltas(pool),
     )
+    errands = Errands(PostgresJobs(pool), PostgresApplications(pool), PostgresCandidates(pool))
     checks = HealthChecks(providers)
     return Worker(
         client,
@@ -105,6 +107,7 @@ def build_worker(
             turns.recall_turn,
             turns.recall_order,
             calls.call_provider,
+            errands.run_errand,
             checks.list_providers,
             checks.check_provider,
             *_channel_activities(client, pool, messengers, settings, task_queue),

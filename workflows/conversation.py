@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import is_cancelled_exception
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.channel_delivery import ChannelDeliveryActivities
+    from activities.errands import ErrandOrder, Errands
     from activities.turns import TurnActivities
     from tertulia.domain import interventions, machine
     from tertulia.domain.channels import is_sent_to
@@ -20,6 +21,7 @@ with workflow.unsafe.imports_passed_through():
         Intervention,
         Message,
         NextAction,
+        OpenSession,
         OperatorMessage,
         Order,
         Owner,
@@ -33,11 +35,14 @@ with workflow.unsafe.imports_passed_through():
     )
     from tertulia.domain.definition import Definition
     from tertulia.domain.deliveries import ToDeliver
+    from tertulia.domain.errands import Errand
     from tertulia.domain.errors import TransitionRefused
     from tertulia.domain.events import (
         Ask,
         AskProvider,
         EndSession,
+        ErrandDone,
+        ErrandFailed,
         Event,
         HandOver,
         PersonSaid,
@@ -47,11 +52,12 @@ with workflow.unsafe.imports_passed_through():
         RejectTransition,
         ReplyWanted,
         Resumed,
+        RunErrand,
         Say,
         SlotEdited,
         TransitionRequested,
     )
-    from tertulia.domain.ids import MessageId, SessionId
+    from tertulia.domain.ids import MessageId, SessionId, TenantId
     from tertulia.domain.machine import MachineState
     from tertulia.domain.turns import (
         BeginTurn,
@@ -80,9 +86,7 @@ class Conversation:
     """Takes turns, one at a time.
 
     Args:
-        tenant: On whose account providers are asked.
-        applies: Whether the person applies for a job.
-        channel: Where the person reads what is said.
+        opening: Who talks and where, on whose account providers are asked, and whether the person applies for a job.
         is_superseded: Tells whether a later message takes the place of the turn that runs.
         is_closing: Tells whether somebody wants the session to end, so that a turn does not wait for a provider.
         is_wanted_by_human: Tells whether somebody waits to take over, so that the bot is not to speak any more.
@@ -101,18 +105,14 @@ class Conversation:
         self,
         session_id: SessionId,
         definition: Definition,
-        tenant: str,
-        channel: str,
+        opening: OpenSession,
         *,
-        applies: bool,
         is_superseded: Callable[[], bool],
         is_closing: Callable[[], bool],
         is_wanted_by_human: Callable[[], bool],
     ) -> None:
         self._session_id = session_id
-        self._tenant = tenant
-        self._applies = applies
-        self._channel = channel
+        self._opening = opening
         self._is_superseded = is_superseded
         self._is_closing = is_closing
         self._is_wanted_by_human = is_wanted_by_human
@@ -305,6 +305,8 @@ class Conversation:
                         turn.said.append(effect.text)
                     case AskProvider():
                         next_event = await self._ask(turn, effect.ask, ranking)
+                    case RunErrand():
+                        next_event = await self._run_errand(turn, effect.errand)
                     case HandOver():
                         self._hand_over(turn, effect.reason, effect.cause)
                     case RejectTransition():
@@ -314,14 +316,13 @@ class Conversation:
 
     async def _ask(self, turn: Turn, ask: Ask, ranking: Ranking | None) -> ProviderAnswered | ProvidersFailed | None:
         """Ask the providers in order; None where the turn was stopped meanwhile."""
-        if self._is_wanted_by_human() or self._is_superseded():
-            turn.stopped = TurnStatus.HANDED_OVER if self._is_wanted_by_human() else TurnStatus.INTERRUPTED
+        if self._has_to_stop(turn):
             return None
         if turn.fallback is None:
             ranking = ranking or (await self._begin(turn.number, ())).ranking
             asker = Asker(
                 session_id=self._session_id,
-                tenant=self._tenant,
+                tenant=self._opening.tenant,
                 definition_hash=self.definition_hash,
                 turn=turn.number,
                 wanted=self._wanted(()),
@@ -341,6 +342,37 @@ class Conversation:
         if ask.purpose is Purpose.REPLY and answer.text.strip():
             turn.free = ask
         return ProviderAnswered(ask=ask, text=answer.text)
+
+    async def _run_errand(self, turn: Turn, errand: Errand) -> ErrandDone | ErrandFailed | None:
+        """Have done what a skill wants; None where the turn was stopped before."""
+        if self._has_to_stop(turn):
+            return None
+        order = ErrandOrder(
+            session_id=self._session_id,
+            turn=turn.number,
+            tenant=TenantId(self._opening.tenant),
+            user_id=self._opening.user_id,
+            role=self._opening.role,
+            errand=errand,
+            at=workflow.now(),
+        )
+        try:
+            outcome = await workflow.execute_activity_method(
+                Errands.run_errand, order, **options.errand(summary=f"turn {turn.number} · {errand.request.kind}")
+            )
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            return ErrandFailed(errand=errand)
+        return ErrandDone(errand=errand, outcome=outcome)
+
+    def _has_to_stop(self, turn: Turn) -> bool:
+        """Stop a turn whose outcome nobody is to see any more, before it asks for anything."""
+        if self._is_wanted_by_human():
+            turn.stopped = TurnStatus.HANDED_OVER
+        elif self._is_superseded():
+            turn.stopped = TurnStatus.INTERRUPTED
+        return turn.stopped is not None
 
     def _hand_over(self, turn: Turn, reason: str, cause: HandOverCause) -> None:
         """Give the session to a human, unless one has it."""
@@ -397,8 +429,8 @@ class Conversation:
                 ended_at=self._now(),
                 intervention=turn.intervention,
                 withdraws=turn.withdraws,
-                news=turn.news(session.slots) if self._applies else (),
-                applies=self._applies,
+                news=turn.news(session.slots) if self._opening.applies else (),
+                applies=self._opening.applies,
             ),
             **options.STORAGE,
         )
@@ -411,7 +443,7 @@ class Conversation:
     async def _deliver(self, turn: Turn) -> None:
         """Let what was said be sent. Not before this point: an end that is not in history yet may be done again."""
         last = self.transcript.window[-1] if self.transcript.window else None
-        if is_sent_to(self._channel) and last and last.turn == turn.number and last.role is not Role.USER:
+        if is_sent_to(self._opening.channel) and last and last.turn == turn.number and last.role is not Role.USER:
             spoken = ToDeliver(session_id=self._session_id, up_to_turn=turn.number, at=workflow.now())
             await workflow.execute_activity_method(ChannelDeliveryActivities.wake_delivery, spoken, **options.WAKE)
 

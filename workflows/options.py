@@ -29,6 +29,13 @@ class ActivityOptions(TypedDict):
     summary: str
 
 
+class ErrandOptions(TypedDict):
+    start_to_close_timeout: timedelta
+    schedule_to_close_timeout: timedelta
+    retry_policy: RetryPolicy
+    summary: str
+
+
 # Storage that is away comes back: writes wait for it for as long as it takes. Waits beyond the threshold become durable
 # timers, so that a session that waits costs the worker nothing.
 STORAGE = LocalActivityOptions(
@@ -108,6 +115,20 @@ def provider_call(candidate: Candidate, attempts: int, *, summary: str) -> Activ
             maximum_attempts=attempts,
         ),
         cancellation_type=ActivityCancellationType.TRY_CANCEL,
+        summary=summary,
+    )
+
+
+def errand(*, summary: str) -> ErrandOptions:
+    """Options for what a skill has done: storage that is away is waited for, but not as long as a person would not."""
+    return ErrandOptions(
+        start_to_close_timeout=timedelta(seconds=60),
+        schedule_to_close_timeout=timedelta(minutes=5),
+        retry_policy=RetryPolicy(
+            initial_interval=timedelta(milliseconds=200),
+            backoff_coefficient=2.0,
+            maximum_interval=timedelta(seconds=10),
+        ),
         summary=summary,
     )
 

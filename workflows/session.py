@@ -138,9 +138,7 @@ class Session:
         self._conversation = Conversation(
             self._id,
             definition,
-            self._start.tenant,
-            self._start.channel,
-            applies=self._start.applies,
+            self._start,
             is_superseded=self._is_superseded,
             is_closing=lambda: self._closing is not None,
             is_wanted_by_human=lambda: self._orders.want_human,

@@ -431,9 +431,9 @@ class Definition(Compact):
         return next((name for name, slot in self.slots.items() if slot.type == "document"), None)
 
     def jumps(self) -> frozenset[str]:
-        """Name the states that can be reached from others by an interruption, by a skill, or for want of an answer."""
+        """Name the states that can be reached from any other: by an interruption, a skill, or for want of an answer."""
         interruptions = {each.to for each in self.interruptions.offered.values()}
-        skills = {use.to for use in self.uses}
+        skills = {use.to for use in self.skills}
         return frozenset(interruptions | skills | {slot.give_up_to for slot in self.slots.values()}) - {""}
 
     def reached_from(self, state: str) -> frozenset[str]:

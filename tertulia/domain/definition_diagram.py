@@ -20,6 +20,7 @@ def _lines(definition: Definition) -> Iterator[str]:
         for step in state.next:
             condition = f" : {_safe(step.when)}" if step.when else ""
             yield f"{name} --> {step.to}{condition}"
+        yield from (f"{name} --> {use.to} : {_spoken(use.use)}" for use in state.skills if use.to)
         if state.ends:
             yield f"{name} --> [*]"
     for name, state in definition.states.items():
@@ -27,7 +28,8 @@ def _lines(definition: Definition) -> Iterator[str]:
         yield from (f"{name} --> {target} : by hand" for target in definition.may_follow(name) if target not in steps)
     for interruption, each in definition.interruptions.offered.items():
         if each.to:
-            yield f"anywhere --> {each.to} : {interruption.replace('_', ' ')}"
+            yield f"anywhere --> {each.to} : {_spoken(interruption)}"
+    yield from (f"anywhere --> {use.to} : {_spoken(use.use)}" for use in definition.skills if use.to)
     for name, slot in definition.slots.items():
         if slot.give_up_to:
             yield f"anywhere --> {slot.give_up_to} : no answer to {name}"
@@ -35,8 +37,13 @@ def _lines(definition: Definition) -> Iterator[str]:
 
 def _told(state: State) -> str:
     asked = f"asks {', '.join(state.ask)}" if state.ask else ""
-    parts = (asked, "a provider replies" if state.reply else "", "a human takes over" if state.hand_over else "")
+    run = f"does {_spoken(state.run)}" if state.run else ""
+    parts = (asked, run, "a provider replies" if state.reply else "", "a human takes over" if state.hand_over else "")
     return _safe("; ".join(part for part in parts if part))
+
+
+def _spoken(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _safe(text: str) -> str:

@@ -33,7 +33,9 @@ def _unreachable(definition: "Definition") -> Iterator[Inconsistency]:
     while ahead:
         name = ahead.pop()
         seen.add(name)
-        ahead |= {*(step.to for step in definition.states[name].next), *definition.may_follow(name)} - seen
+        state = definition.states[name]
+        skills = {use.to for use in state.skills if use.to}
+        ahead |= {*(step.to for step in state.next), *definition.may_follow(name), *skills} - seen
     for name in definition.states:
         if name not in seen:
             yield Inconsistency(

@@ -38,7 +38,6 @@ START_OVER = "start_over"
 HANDOVER = "handover"
 # Where the rules have understood that an answer does not fit, or that it says two things, the person is asked again.
 _WORTH_A_CLOSER_LOOK = frozenset({Reason.UNCLEAR, Reason.NOT_OFFERED})
-_NOTHING_HEARD: Heard = {}
 
 
 class Dialogue:
@@ -245,9 +244,10 @@ class Dialogue:
     def _interrupt(self, name: str) -> None:
         interruption = self.definition.interruptions.offered[name]
         if name == START_OVER:
-            self._set(stale=tuple(self.state.slots), again=(), skipped=())
+            self._set(stale=tuple(self.state.slots), skipped=())
         self._say(interruption.say)
         if name == START_OVER or interruption.to:
+            self._set(again=())
             self.go_to(interruption.to or self.definition.initial)
         else:
             self._end(name)
@@ -296,9 +296,10 @@ class Dialogue:
         corrected = interpretation.correction(self.definition, self.state.known, text, self._now)
         if corrected:
             self._correct(corrected)
-        elif self._attend(text) or self._digresses(text) or self._ask_to_choose():
-            pass
-        else:
+            return
+        if self._attend(text) or self._digresses(text):
+            return
+        if phrases.is_greeting(text) or not self._ask_to_choose():
             self._reply_or_close()
 
     def _reply_or_close(self) -> None:
@@ -346,39 +347,41 @@ class Dialogue:
         called = None if self.state.ended else message_router.recognised(self._skills(), text)
         if called is None:
             return False
+        if called.use.to:
+            self._set(again=())  # What else was to be asked at once belongs to what is left.
         self._hear_along(called.heard)
-        self._call_for(called.use, text, called.heard)
+        self._call_for(called.use, text)
         return True
 
     def _hear_along(self, heard: Heard) -> None:
-        """Keep what a request says along; what it wants to be asked anew is forgotten."""
+        """Keep what a request says along; what it leaves open is asked anew."""
         for name, said in heard.items():
-            if name in self.definition.slots:
+            if name in self.definition.slots and said is None:
+                self._ask_anew([name])
+            elif name in self.definition.slots:
                 outcome = accept(self._slot(name), said, self._now, self.definition.language)
                 if isinstance(outcome, Understood):
                     self._know({name: outcome.value})
-                elif said is None:
-                    self._forget([name])
 
-    def _call_for(self, use: Use, text: str = "", heard: Heard = _NOTHING_HEARD) -> None:
+    def _call_for(self, use: Use, text: str = "") -> None:
         self._wanted_human = use.use == HANDOVER
         if self.state.asking is not None and not self.state.lacks(self.state.asking):
             self._set(asking=None)
         if not use.to:
-            if not self._work(use.use, text, heard):
+            if not self._work(use.use, text):
                 self._come_back()
         elif use.to == self.state.state and self.state.asking is not None:
             self._put_question()
         else:
             self.go_to(use.to)
 
-    def _work(self, name: str, text: str = "", heard: Heard = _NOTHING_HEARD) -> bool:
+    def _work(self, name: str, text: str = "") -> bool:
         """Have a skill do its work; tell whether its outcome has to be waited for."""
         skill = SKILLS.get(name)
         if skill is None or skill.does is None:
             return False
         known = {**self.definition.context, **self.state.context, **self.state.known}
-        match skill.does(Situation(known, text, heard, self.state.listed)):
+        match skill.does(Situation(known, text, self.state.listed)):
             case Tell(word):
                 self._say(self.definition.skill_word(name, word))
                 self._spend(name)

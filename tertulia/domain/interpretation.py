@@ -147,10 +147,11 @@ def _leaves_out(slot: Slot, text: str, now: datetime) -> bool:
 def _answer(
     definition: Definition, asking: str, text: str, given: Mapping[str, JsonValue], now: datetime
 ) -> Interpretation:
-    statement, asks = _parted(text)
+    slot = definition.slots[asking]
+    statement, asks = (text, False) if slot.type == "text" and slot.may_ask else _parted(text)
     if not statement:
         return Question()
-    outcome = understand(definition.slots[asking], statement, now, definition.language)
+    outcome = understand(slot, statement, now, definition.language)
     match outcome:
         case Understood():
             return Answers({asking: outcome.value, **given}, asks)

@@ -95,12 +95,19 @@ def ask_to_understand(definition: Definition, state: MachineState, slot: str, to
 
 
 def outcome(definition: Definition, state: MachineState, skill: str, found: Outcome) -> tuple[str, Mapping[str, str]]:
-    """Return what a skill says about an outcome, and what that may mention besides."""
-    line = definition.skill_word(skill, "line")
+    """Return what a skill says about an outcome, and what that may mention besides.
+
+    Texts that stand for others are replaced: `screened` as the `status` by the words `status_screened`, if there are.
+    """
+    line = definition.skill_word(skill, f"{found.said}_line") or definition.skill_word(skill, "line")
     known = variables(definition, state) if found.items else {}
-    told = "\n".join(render(line, {**known, **item}) for item in lines(found))
+
+    def told(texts: Mapping[str, str]) -> dict[str, str]:
+        return {name: definition.skill_word(skill, f"{name}_{text}") or text for name, text in texts.items()}
+
+    listed = "\n".join(render(line, {**known, **told(item)}) for item in lines(found))
     words = definition.skill_word(skill, found.said) or definition.prompts.no_answer
-    return words, {**found.values, "lines": told}
+    return words, {**told(found.values), "lines": listed}
 
 
 def ask_to_choose(definition: Definition, state: MachineState, reason: Reason | None) -> Ask:

@@ -179,11 +179,15 @@ def rehearse(definition: Definition, script: Script) -> Rehearsed:
 
 
 def ways(definition: Definition) -> frozenset[Way]:
-    """List all the ways from state to state that a definition has: by itself, by hand, and by way of interruption."""
+    """List all the ways from state to state that a definition has: by itself, by hand, by skill, by interruption."""
     return frozenset(
         Way(name, target)
         for name, state in definition.states.items()
-        for target in (*(step.to for step in state.next), *definition.may_follow(name))
+        for target in (
+            *(step.to for step in state.next),
+            *definition.may_follow(name),
+            *(use.to for use in state.skills if use.to),
+        )
     ) | {Way(ANYWHERE, target) for target in definition.jumps()}
 
 

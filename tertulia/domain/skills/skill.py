@@ -4,23 +4,25 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from types import MappingProxyType
 from typing import NamedTuple
 
 from pydantic import JsonValue
 
-from tertulia.domain.errands import AnyRequest, Item
+from tertulia.domain.errands import ITEM_CHARS, AnyRequest, Item
+from tertulia.domain.slots import phrases
+from tertulia.domain.templates import shown
 
 # Requests are short; in a longer message their words mean something else.
 _CHARS = 160
 _AROUND = " \t\n.,;:!?¡¿)("
 # What people put around a request without meaning anything by it.
-_LEAD = (
+_LEAD = re.compile(
     r"(?:(?:hi|hello|hey|ok(?:ay)?|please|well|so|and|sorry|thanks|thank you|now|then|yes|actually)[,.! ]+)*"
     r"(?:(?:(?:can|could|would|will|may) (?:you|i|we)|i(?:'d| would)? (?:like|love|want|need)(?: you)? to|i want|i need"
-    r"|i'd like|let me|let's|let us|help me(?: to)?) (?:please )?)?"
+    r"|i'd like|let me|let's|let us|help me(?: to)?) (?:please )?)?",
+    re.IGNORECASE,
 )
-_TAIL = r"(?:,? (?:please|now|first|for me|then|again|thanks|thank you))*"
+_TAILS = (" please", " now", " first", " for me", " then", " again", " thanks", " thank you")
 
 # What was said along with a request, by slot; None: the slot is to be asked anew.
 Heard = Mapping[str, str | None]
@@ -65,14 +67,16 @@ class Situation(NamedTuple):
     Attributes:
         known: The slots that have values, and what the session was opened with.
         text: What the person has just written; empty where a state or a provider has called for the skill.
-        heard: What the message said along.
         listed: What was listed last.
     """
 
     known: Mapping[str, JsonValue]
     text: str = ""
-    heard: Heard = MappingProxyType({})
     listed: Sequence[Item] = ()
+
+    def text_of(self, slot: str) -> str:
+        """Return a slot's value as a text that any request can carry; empty where it is not known."""
+        return phrases.clean(shown(self.known.get(slot)))[:ITEM_CHARS]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,10 +114,10 @@ def requests(*patterns: str) -> Callable[[str], Heard | None]:
     Args:
         patterns: Regular expressions in lower case; a named group is what is said along for the slot of that name.
     """
-    whole = re.compile(rf"{_LEAD}(?:{'|'.join(patterns)}){_TAIL}", re.IGNORECASE)
+    any_of_them = re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE)
 
     def recognise(text: str) -> Heard | None:
-        found = whole.fullmatch(in_one_line(text)) if len(text) <= _CHARS else None
+        found = any_of_them.fullmatch(_core(text)) if len(text) <= _CHARS else None
         return {slot: said for slot, said in found.groupdict().items() if said} if found else None
 
     return recognise
@@ -125,7 +129,18 @@ def request_said(phrases: Sequence[str], text: str) -> bool:
     return any(said == in_one_line(phrase).lower() for phrase in phrases)
 
 
-# One message is shown to every skill, with the same phrases each time.
+# One message is shown to every skill.
+@lru_cache(maxsize=16)
+def _core(text: str) -> str:
+    """Return a request without what is only polite."""
+    core = in_one_line(text)
+    core = core[_LEAD.match(core).end() :]  # type: ignore[union-attr]
+    while tail := next((tail for tail in _TAILS if core.lower().endswith(tail)), ""):
+        core = core[: -len(tail)].rstrip(_AROUND)
+    return core
+
+
+# So are the phrases of the definition, the same ones each time.
 @lru_cache(maxsize=256)
 def in_one_line(text: str) -> str:
     """Return the text on one line, with straight apostrophes and without punctuation around it."""

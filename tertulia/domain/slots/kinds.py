@@ -67,12 +67,14 @@ class TextSlot(_Slot):
         min_length: In characters.
         max_length: In characters.
         pattern: A regular expression that the whole text must match.
+        may_ask: Whether the answer may be a question itself; otherwise a question is one that comes up in between.
     """
 
     type: Literal["text"]
     min_length: int = Field(default=1, ge=1)
     max_length: int = Field(default=1000, ge=1, le=4000)
     pattern: str | None = None
+    may_ask: bool = False
 
 
 class NameSlot(_Slot):

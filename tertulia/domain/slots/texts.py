@@ -49,7 +49,7 @@ _LETTER = re.compile(r"[^\W\d_]")
 def understand_text(slot: TextSlot, text: str) -> Outcome:
     """Take the text as it is, unless it declines, says nothing, or asks."""
     reason = _saying_nothing(text) or _out_of_bounds(text, slot.min_length, slot.max_length)
-    if reason is None and phrases.is_question(text):
+    if reason is None and phrases.is_question(text) and not slot.may_ask:
         reason = Reason.UNCLEAR
     if reason is None and slot.pattern and not re.fullmatch(slot.pattern, text):
         reason = Reason.WRONG_FORMAT
