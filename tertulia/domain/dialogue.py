@@ -188,7 +188,7 @@ class Dialogue:
         if not isinstance(outcome, Understood):
             return
         self._leave_error()
-        self._set(pending=None, confirming=None)
+        self._set(pending=None, errand=None, confirming=None)
         if slot == self.state.asking:
             self._take_answers(slot, Answers({slot: outcome.value}))
         elif outcome.value == self.state.known.get(slot):
@@ -678,7 +678,7 @@ class Dialogue:
         self._ask_provider(prompts.ask_to_reply(self.definition, self.state))
 
     def _ask_provider(self, ask: Ask) -> None:
-        self._set(pending=ask)
+        self._set(pending=ask, errand=None)
         self.effects.append(AskProvider(ask=ask))
 
     # Shorthand

@@ -61,8 +61,8 @@ def _is_ruled_out(job: Job, profile: Profile, now: datetime) -> bool:
 
 
 def meant(jobs: Sequence[Job], said: str) -> Job | None:
-    """Find the job that is called by its title, or by a part of it that no other has; None where that is unclear."""
+    """Find the job that is called by its title, or by words of it that no other has; None where that is unclear."""
     name = said.casefold().strip()
     exact = [job for job in jobs if job.title.casefold() == name]
-    partly = exact or [job for job in jobs if name and name in job.title.casefold()]
+    partly = exact or [job for job in jobs if name and f" {name} " in f" {job.title.casefold()} "]
     return partly[0] if len(partly) == 1 else None

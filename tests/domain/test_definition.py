@@ -90,7 +90,7 @@ def test_what_is_left_out_has_a_standard_value() -> None:
 
 def test_the_standard_states_follow_the_standard_life_cycle() -> None:
     recruiting = DEFINITIONS["recruiting"]  # type: ignore[index]
-    assert {state: recruiting.may_follow(state) for state in recruiting.states} == LIFE_CYCLE
+    assert {state: recruiting.may_follow(state) for state in LIFE_CYCLE} == LIFE_CYCLE
 
 
 def inconsistencies(**given: Any) -> list[tuple[str, str]]:

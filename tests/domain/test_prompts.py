@@ -10,6 +10,7 @@ from tertulia.domain.machine import MachineState
 from tertulia.domain.templates import render, shown
 from tests.domain.conversations import BUNDLED, Conversation, define
 
+NO_SKILL = '{"skill": null}'
 RECRUITING = BUNDLED.get("recruiting")  # type: ignore[arg-type]
 AT = datetime(2026, 3, 10, tzinfo=UTC)
 
@@ -58,7 +59,7 @@ def test_a_reply_is_asked_for_with_the_persona_the_instructions_and_the_transcri
 
 
 def test_a_digression_says_which_question_is_open_and_fills_in_what_is_known() -> None:
-    conversation = Conversation(RECRUITING, {"company": "Rueda"}).hears("What is this about?")
+    conversation = Conversation(RECRUITING, {"company": "Rueda"}).hears("What is this about?").is_answered(NO_SKILL)
     request = prompts.completion_request(RECRUITING, conversation.asked, transcript((Role.USER, "What is this about?")))
     system = request.messages[0].text
     assert "assistant of Rueda" in system
@@ -135,5 +136,5 @@ def test_what_a_person_wrote_gets_into_instructions_on_one_short_line_only() -> 
 
 
 def test_a_question_to_a_provider_carries_only_what_its_instructions_mention() -> None:
-    conversation = Conversation(RECRUITING).hears("Ana", "ana@example.org", "What is this?")
+    conversation = Conversation(RECRUITING).hears("Ana", "ana@example.org", "What is this?").is_answered(NO_SKILL)
     assert conversation.asked.variables.keys() == {"company", "job_title", "question"}
