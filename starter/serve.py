@@ -18,6 +18,7 @@ from tertulia.api.session_tokens import SessionTokens
 from tertulia.composition import channel_definitions, open_provider_service, webhooks
 from tertulia.config import Settings
 from tertulia.resumes.reader import IsolatedReader
+from tertulia.storage.analytics import PostgresAnalytics
 from tertulia.storage.api_keys import PostgresApiKeys
 from tertulia.storage.applications import PostgresApplications
 from tertulia.storage.channel_inbox import PostgresChannelInbox
@@ -63,6 +64,7 @@ async def serve(settings: Settings, *, ready: asyncio.Event | None = None) -> No
             recruiting=_recruiting(pool),
             doorkeeper=_doorkeeper(settings, pool),
             cors_origins=settings.cors_origins or (),
+            analytics=PostgresAnalytics(pool),
             parts=_parts(pool, client),
             channels=_channels(settings, pool, client),
         )

@@ -10,6 +10,19 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from tertulia.domain.access import ApiKey, KeyId, KeyPage, Scope
+from tertulia.domain.analytics import (
+    By,
+    CostRow,
+    FunnelRow,
+    KnockOutRow,
+    OutcomeRow,
+    ProviderRow,
+    ResponseTimeRow,
+    Selection,
+    SlotRow,
+    StateTimeRow,
+    VolumeRow,
+)
 from tertulia.domain.applications import (
     Application,
     ApplicationFilter,
@@ -513,6 +526,32 @@ class QuestionSuggester(Protocol):
             Unavailable: Nothing can be suggested at the moment.
         """
         ...
+
+
+class Analytics(Protocol):
+    """Figures about many conversations; `docs/analytics.md` says of each what it counts.
+
+    Funnel, state times, outcomes and costs are of the sessions that were opened in the selection's time; slots,
+    response times, volumes and providers are of what happened in it; knock-outs of the applications begun in it.
+    """
+
+    async def funnel(self, of: Selection) -> Sequence[FunnelRow]: ...
+
+    async def state_times(self, of: Selection) -> Sequence[StateTimeRow]: ...
+
+    async def slots(self, of: Selection) -> Sequence[SlotRow]: ...
+
+    async def knock_outs(self, of: Selection) -> Sequence[KnockOutRow]: ...
+
+    async def response_times(self, of: Selection, by: By) -> Sequence[ResponseTimeRow]: ...
+
+    async def volumes(self, of: Selection, by: By) -> Sequence[VolumeRow]: ...
+
+    async def outcomes(self, of: Selection, by: By) -> Sequence[OutcomeRow]: ...
+
+    async def costs(self, of: Selection) -> Sequence[CostRow]: ...
+
+    async def providers(self, of: Selection) -> Sequence[ProviderRow]: ...
 
 
 # --- messengers -------------------------------------------------------------------------------------------------------

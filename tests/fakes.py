@@ -3,14 +3,29 @@
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
+from typing import Any
 
 from pydantic import SecretStr
 
 from tertulia.domain import session_events
 from tertulia.domain.access import ApiKey, KeyId, KeyPage, Scope
+from tertulia.domain.analytics import (
+    By,
+    CostRow,
+    FunnelRow,
+    KnockOutRow,
+    OutcomeRow,
+    ProviderRow,
+    ResponseTimeRow,
+    Selection,
+    SlotRow,
+    StateTimeRow,
+    VolumeRow,
+)
 from tertulia.domain.completions import Usage
 from tertulia.domain.conversation import (
     Close,
@@ -503,3 +518,42 @@ def _new_record(session_id: SessionId, opening: OpenSession, *, at: datetime) ->
         created_at=at,
         updated_at=at,
     )
+
+
+@dataclass
+class ScriptedAnalytics:
+    """Answers every question with the rows that are written down for it, and remembers it."""
+
+    rows: dict[str, Sequence[Any]] = field(default_factory=dict)
+    asked: list[tuple[str, Selection, By | None]] = field(default_factory=list)
+
+    async def funnel(self, of: Selection) -> Sequence[FunnelRow]:
+        return self._answer("funnel", of)
+
+    async def state_times(self, of: Selection) -> Sequence[StateTimeRow]:
+        return self._answer("state-times", of)
+
+    async def slots(self, of: Selection) -> Sequence[SlotRow]:
+        return self._answer("slots", of)
+
+    async def knock_outs(self, of: Selection) -> Sequence[KnockOutRow]:
+        return self._answer("knock-outs", of)
+
+    async def response_times(self, of: Selection, by: By) -> Sequence[ResponseTimeRow]:
+        return self._answer("response-times", of, by)
+
+    async def volumes(self, of: Selection, by: By) -> Sequence[VolumeRow]:
+        return self._answer("volumes", of, by)
+
+    async def outcomes(self, of: Selection, by: By) -> Sequence[OutcomeRow]:
+        return self._answer("outcomes", of, by)
+
+    async def costs(self, of: Selection) -> Sequence[CostRow]:
+        return self._answer("costs", of)
+
+    async def providers(self, of: Selection) -> Sequence[ProviderRow]:
+        return self._answer("providers", of)
+
+    def _answer(self, figure: str, of: Selection, by: By | None = None) -> Sequence[Any]:
+        self.asked.append((figure, of, by))
+        return self.rows.get(figure, ())

@@ -9,6 +9,7 @@ from tertulia.domain.definition import Definition
 from tertulia.domain.errors import InvalidInput
 from tertulia.domain.ids import MAX_TURNS_PER_RUN, TURNS_PER_RUN
 from tertulia.domain.machine import MachineState
+from tertulia.domain.observations import Progress
 from tertulia.domain.turns import Warm
 from workflows.earlier import Earlier, FreeReply
 from workflows.inbox import Arrival, Ledger
@@ -41,6 +42,7 @@ class Carried(Payload):
     reminded: bool
     latest: AwareDatetime | None = None
     warm: Warm | None = None
+    progress: Progress = Progress()
     hand_over: HandOverContext | None = None
     orders_done: tuple[Reply, ...] = ()
     earlier: tuple[Earlier, ...] = ()

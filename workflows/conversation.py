@@ -59,6 +59,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from tertulia.domain.ids import MessageId, SessionId, TenantId
     from tertulia.domain.machine import MachineState
+    from tertulia.domain.observations import Progress, TurnFigures, TurnObserver
     from tertulia.domain.turns import (
         BeginTurn,
         EndTurn,
@@ -99,6 +100,7 @@ class Conversation:
         hand_over: What a human has to know, as long as one has the session; None while the bot has it.
         earlier: What can be undone. What a human was there for can't be.
         free_reply: The last reply, if a provider wrote it freely.
+        progress: How far the session has come, for the figures.
     """
 
     def __init__(
@@ -128,6 +130,7 @@ class Conversation:
         self.running: Turn | None = None
         self.latest = workflow.now()
         self.warm: Warm | None = None
+        self.progress = Progress()
 
     @property
     def owner(self) -> Owner:
@@ -228,7 +231,8 @@ class Conversation:
 
     def _next_turn(self, arrivals: Sequence[Arrival] = ()) -> Turn:
         self.turn += 1
-        self.running = Turn(self.turn, workflow.now(), self.machine, self.owner, arrivals)
+        observer = TurnObserver(self.progress, self.machine)
+        self.running = Turn(self.turn, workflow.now(), self.machine, self.owner, arrivals, observer)
         return self.running
 
     async def _undo(self, order: Undo, request_id: MessageId) -> Turn:
@@ -297,9 +301,11 @@ class Conversation:
         for _ in range(_ASKS_PER_TURN):
             if next_event is None or turn.stopped:
                 return
-            self.machine, effects = machine.advance(self.definition, self.machine, next_event, workflow.now())
-            next_event = None
-            for effect in effects:
+            now = workflow.now()
+            observed = machine.observe(self.definition, self.machine, next_event, now)
+            turn.observer.see(observed, now)
+            self.machine, next_event = observed.state, None
+            for effect in observed.effects:
                 match effect:
                     case Say():
                         turn.said.append(effect.text)
@@ -412,6 +418,8 @@ class Conversation:
         session = self._projection(turn)
         turn.settle(session)
         shown = turn.spoken or self.transcript.shown(turn.number, turn.reply.text)
+        ended_at = self._now()
+        figures, progress = self._observed(turn, ended_at)
         await workflow.execute_local_activity_method(
             TurnActivities.end_turn,
             EndTurn(
@@ -422,21 +430,23 @@ class Conversation:
                 reply=turn.reply,
                 message_ids=turn.message_ids,
                 state_before=turn.state_before,
-                session=session,
+                session=session.model_copy(update={"progress": progress}),
                 passed_over=turn.fallback.passed_over if turn.fallback else (),
                 tried=tuple(turn.fallback.tried) if turn.fallback else (),
                 started_at=turn.started_at,
-                ended_at=self._now(),
+                ended_at=ended_at,
                 intervention=turn.intervention,
                 withdraws=turn.withdraws,
                 news=turn.news(session.slots) if self._opening.applies else (),
                 applies=self._opening.applies,
+                figures=figures,
             ),
             **options.STORAGE,
         )
         if turn.withdraws:
             self.transcript.withdraw(turn.withdraws, turn.number)
         self.transcript.add(shown)
+        self.progress = progress
         self.status = session.status
         self.show(turn.status)
 
@@ -446,6 +456,18 @@ class Conversation:
         if is_sent_to(self._opening.channel) and last and last.turn == turn.number and last.role is not Role.USER:
             spoken = ToDeliver(session_id=self._session_id, up_to_turn=turn.number, at=workflow.now())
             await workflow.execute_activity_method(ChannelDeliveryActivities.wake_delivery, spoken, **options.WAKE)
+
+    def _observed(self, turn: Turn, ended_at: datetime) -> tuple[TurnFigures, Progress]:
+        return turn.observer.end(
+            self.definition,
+            self.machine,
+            status=turn.status,
+            ends=turn.ends,
+            handed_over=Owner.HUMAN in (turn.owner, self.owner),
+            arrived_at=turn.arrivals[0].arrived_at if turn.arrivals else None,
+            answered=bool(turn.reply.text),
+            at=ended_at,
+        )
 
     def _wanted(self, messages: Sequence[Message]) -> Wanted:
         characters = sum(

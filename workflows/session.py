@@ -457,6 +457,7 @@ class Session:
             reminded=self._clock.reminded,
             latest=conversation.latest,
             warm=conversation.warm,
+            progress=conversation.progress,
             hand_over=conversation.hand_over,
             orders_done=self._orders.done,
             earlier=conversation.earlier.carried,
@@ -478,6 +479,7 @@ class Session:
         self._conversation.transcript = TranscriptTail(carried.seq, carried.window)
         self._conversation.latest = carried.latest or workflow.now()
         self._conversation.warm = carried.warm
+        self._conversation.progress = carried.progress
         self._opened = True
         self._conversation.show()
 

@@ -14,6 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from tertulia.domain.events import Ask
     from tertulia.domain.ids import MessageId
     from tertulia.domain.machine import MachineState
+    from tertulia.domain.observations import TurnObserver
     from tertulia.domain.turns import SessionProjection, Withdrawal
     from workflows.fallback import Fallback
     from workflows.inbox import Arrival
@@ -28,6 +29,7 @@ class Turn:
         ends: Why the session closes with this turn; None where it goes on.
         owner: Who has the session when it begins.
         intervention: What somebody in the loop does in it.
+        observer: Notes what the figures need.
         said: What the bot says.
         spoken: What an operator says.
         withdraws: What does not count any more.
@@ -39,7 +41,13 @@ class Turn:
     reply: Reply
 
     def __init__(
-        self, number: int, started_at: datetime, before: MachineState, owner: Owner, arrivals: Sequence[Arrival]
+        self,
+        number: int,
+        started_at: datetime,
+        before: MachineState,
+        owner: Owner,
+        arrivals: Sequence[Arrival],
+        observer: TurnObserver,
     ) -> None:
         self.number = number
         self.started_at = started_at
@@ -47,6 +55,7 @@ class Turn:
         self._slots_before = before.slots
         self.owner = owner
         self.arrivals = tuple(arrivals)
+        self.observer = observer
         self.intervention: Intervention | None = None
         self.said: list[str] = []
         self.spoken: tuple[Message, ...] = ()

@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from tertulia.api import (
     access,
+    analytics,
     applications,
     candidates,
     channels,
@@ -51,6 +52,7 @@ _TAGS = [
     {"name": "channels", "description": "Messengers: their webhooks, and what became of what was sent there"},
     {"name": "providers", "description": "Who is asked, how they are, what they cost; changed while all goes on"},
     {"name": "keys", "description": "Who may call: hand out, list, revoke"},
+    {"name": "analytics", "description": "Figures about many conversations, as JSON and CSV"},
     {"name": "operations", "description": "Health, and what is on offer"},
 ]
 
@@ -86,6 +88,7 @@ def create_app(ports: ApiPorts) -> FastAPI:
         candidates,
         providers,
         keys,
+        analytics,
         operations,
     ):
         app.include_router(part.router)

@@ -94,22 +94,22 @@ def _json_rows(messages: Sequence[Message]) -> Iterable[str]:
 
 
 def _csv_head(_: SessionRecord) -> str:
-    return _csv_lines([_COLUMNS])
+    return csv_lines([_COLUMNS])
 
 
 def _csv_rows(messages: Sequence[Message]) -> Iterable[str]:
-    yield _csv_lines([cell(message.model_dump(mode="json")[column]) for column in _COLUMNS] for message in messages)
+    yield csv_lines([message.model_dump(mode="json")[column] for column in _COLUMNS] for message in messages)
 
 
-def _csv_lines(rows: Iterable[Sequence[str]]) -> str:
+def csv_lines(rows: Iterable[Sequence[object]]) -> str:
+    """Write lines of CSV, in which no spreadsheet takes a cell for a formula."""
     file = io.StringIO()
     # Everything quoted, so that a spreadsheet of a country that separates by semicolons splits nothing.
-    csv.writer(file, quoting=csv.QUOTE_ALL).writerows(rows)
+    csv.writer(file, quoting=csv.QUOTE_ALL).writerows([cell(value) for value in row] for row in rows)
     return file.getvalue()
 
 
 def cell(value: object) -> str:
-    """Write a cell so that no spreadsheet takes it for a formula."""
     text = "" if value is None else str(value)
     return f"'{text}" if text.lstrip()[:1] in _FORMULA_STARTS else text
 

@@ -1,8 +1,6 @@
 """Jobs: write them and their questions, and see who has applied."""
 
-import csv
-import io
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -10,7 +8,7 @@ from fastapi import APIRouter, Header, Query, Response
 from starlette.responses import StreamingResponse
 
 from tertulia.api.access import Tenant, allow
-from tertulia.api.export import cell
+from tertulia.api.export import csv_lines
 from tertulia.api.ids import new_id
 from tertulia.api.inputs import chosen_id
 from tertulia.api.problems import documented
@@ -164,9 +162,9 @@ async def _pages(
 
 async def _csv(job: Job, pages: AsyncIterator[CandidatePage]) -> AsyncIterator[str]:
     qids = [question.qid for question in job.questions]
-    yield _written([(*_COLUMNS, *qids)])
+    yield csv_lines([(*_COLUMNS, *qids)])
     async for page in pages:
-        yield _written(_row(candidate, qids) for candidate in page.candidates)
+        yield csv_lines(_row(candidate, qids) for candidate in page.candidates)
 
 
 def _row(candidate: Candidate, qids: Sequence[str]) -> tuple[object, ...]:
@@ -192,10 +190,3 @@ def _told(answer: object) -> object:
             return ", ".join(map(str, answer))
         case _:
             return answer
-
-
-def _written(rows: Iterable[Sequence[object]]) -> str:
-    file = io.StringIO()
-    # Everything quoted, so that a spreadsheet of a country that separates by semicolons splits nothing.
-    csv.writer(file, quoting=csv.QUOTE_ALL).writerows([cell(value) for value in row] for row in rows)
-    return file.getvalue()

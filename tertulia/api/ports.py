@@ -20,6 +20,7 @@ from tertulia.domain.providers import ProviderConfig
 from tertulia.domain.resumes import MAX_FILE_BYTES
 from tertulia.domain.routing import Decision, Demand
 from tertulia.ports import (
+    Analytics,
     Definitions,
     DeliveryRecords,
     Intake,
@@ -143,6 +144,7 @@ class ApiPorts:
     providers: ProviderAdministration
     recruiting: RecruitingPorts
     doorkeeper: Doorkeeper
+    analytics: Analytics
     parts: Mapping[str, Callable[[], Awaitable[None]]]
     channels: ChannelPorts | None = None
     # Most proxies cut a silent request after 60 s; a reply that is too late for that becomes a receipt, for which the

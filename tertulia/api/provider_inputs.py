@@ -2,13 +2,12 @@
 
 import re
 from copy import copy
-from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import Path
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
 from tertulia.api.inputs import MAX_NUMBER, Given, Line, Note
@@ -183,77 +182,6 @@ class SetBudget(Given):
 
 
 # --- questions --------------------------------------------------------------------------------------------------------
-
-_DEFAULT_WINDOW = timedelta(hours=1)
-_LONGEST_WINDOW = timedelta(days=366)
-# Safe from the ends of the calendar, whatever is added or taken away.
-_YEARS = range(2000, 2200)
-_SPAN = re.compile(r"([1-9][0-9]{0,5})([smhd])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_iso_8601_span = TypeAdapter(timedelta)
-
-
-def _span(text: object) -> timedelta:
-    span = _read_span(text) if isinstance(text, str) else None
-    if span is None or not timedelta(0) < span <= _LONGEST_WINDOW:
-        raise PydanticCustomError("span", "must be a span of at most 366 days, such as 15m, 1h, 7d or PT15M")
-    return span
-
-
-def _read_span(text: str) -> timedelta | None:
-    if short := _SPAN.fullmatch(text):
-        return timedelta(**{_UNITS[short[2]]: int(short[1])})
-    try:
-        return _iso_8601_span.validate_python(text) if text.startswith("P") else None
-    except ValidationError:
-        return None
-
-
-def _moment(text: object) -> datetime | timedelta:
-    moment = _read_moment(text) if isinstance(text, str) else None
-    if moment is None:
-        raise PydanticCustomError("moment", "must be a time in ISO 8601 with its offset, or how long ago: 15m, 1h, 7d")
-    return moment
-
-
-def _read_moment(text: str) -> datetime | timedelta | None:
-    if (span := _read_span(text)) is not None:
-        return span if timedelta(0) < span <= _LONGEST_WINDOW else None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo is not None and moment.year in _YEARS else None
-
-
-_Span = Annotated[timedelta, BeforeValidator(_span, json_schema_input_type=str)]
-_Moment = Annotated[datetime | timedelta, BeforeValidator(_moment, json_schema_input_type=str)]
-
-
-class Window(Given):
-    """Which attempts are counted: those that ended from `since` to before `until`, or within `window` before it."""
-
-    window: _Span | None = Field(None, description="15m, 1h, 7d or PT15M; an hour by default", examples=["1h"])
-    since: _Moment | None = Field(None, description="ISO 8601 with its offset, or how long ago", examples=["7d"])
-    until: _Moment | None = Field(None, description="ISO 8601 with its offset, or how long ago; now by default")
-
-    def bounds(self, now: datetime) -> tuple[datetime, datetime]:
-        """Return from when until when.
-
-        Raises:
-            InvalidInput: There is no such window.
-        """
-        if self.window is not None and self.since is not None:
-            raise InvalidInput("give either this or since", field="query.window")
-        until = _at(self.until, now) if self.until is not None else now
-        since = _at(self.since, now) if self.since is not None else until - (self.window or _DEFAULT_WINDOW)
-        if not timedelta(0) < until - since <= _LONGEST_WINDOW:
-            raise InvalidInput("must lie before until, by at most 366 days", field="query.since")
-        return since, until
-
-
-def _at(moment: datetime | timedelta, now: datetime) -> datetime:
-    return now - moment if isinstance(moment, timedelta) else moment
 
 
 class PageOfHistory(Given):

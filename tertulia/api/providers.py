@@ -18,7 +18,6 @@ from tertulia.api.provider_inputs import (
     Question,
     SetBudget,
     TenantInPath,
-    Window,
 )
 from tertulia.api.provider_views import (
     BudgetView,
@@ -30,6 +29,7 @@ from tertulia.api.provider_views import (
     ProviderStatusList,
     ProviderView,
 )
+from tertulia.api.windows import Window
 from tertulia.domain.access import Scope
 from tertulia.domain.errors import InvalidInput, NotFound
 from tertulia.domain.providers import find

@@ -36,6 +36,8 @@ _CONTEXT_CHARS = 500
 CANCEL = "cancel"
 START_OVER = "start_over"
 HANDOVER = "handover"
+# Why a session closes that has come to its end.
+FINISHED = "finished"
 # Where the rules have understood that an answer does not fit, or that it says two things, the person is asked again.
 _WORTH_A_CLOSER_LOOK = frozenset({Reason.UNCLEAR, Reason.NOT_OFFERED})
 
@@ -48,6 +50,7 @@ class Dialogue:
     Attributes:
         effects: What is to be done, in order.
         passages: The states that were left and entered, in pairs and in order.
+        misses: The slots to which no fitting answer was found, and why.
     """
 
     def __init__(self, definition: Definition, state: MachineState, now: datetime) -> None:
@@ -55,6 +58,7 @@ class Dialogue:
         self.state = state.model_copy()
         self.effects: list[Effect] = []
         self.passages: list[tuple[str, str]] = []
+        self.misses: list[tuple[str, Reason]] = []
         self._now = now
         self._wanted_human = False
 
@@ -523,6 +527,7 @@ class Dialogue:
     def _miss(self, asking: str, reason: Reason) -> None:
         """Count a misunderstanding and ask again, better each time, or let go of what can be left out."""
         slot, misses, texts = self._slot(asking), self.state.misses + 1, self.definition.prompts
+        self.misses.append((asking, reason))
         if self.state.together:
             self._set(together=False)
             self._put_question()
@@ -590,7 +595,7 @@ class Dialogue:
             cause = HandOverCause.PERSON if self._wanted_human else HandOverCause.RULE
             self.effects.append(HandOver(reason=spec.hand_over, cause=cause))
         if spec.ends:
-            self._end("finished")
+            self._end(FINISHED)
 
     def _has_just_entered(self) -> bool:
         return bool(self.passages) and self.passages[-1][1] == self.state.state

@@ -27,15 +27,17 @@ from tertulia.domain.events import (
 )
 from tertulia.domain.lifecycle import ERROR
 from tertulia.domain.machine_state import MachineState
-from tertulia.domain.slots import choices_of
+from tertulia.domain.slots import Reason, choices_of
 
 __all__ = [
     "Advanced",
     "MachineState",
+    "Observed",
     "advance",
     "allowed_transitions",
     "initial",
     "next_action",
+    "observe",
     "passages",
     "still_to_ask",
 ]
@@ -46,6 +48,20 @@ class Advanced(NamedTuple):
 
     state: MachineState
     effects: tuple[Effect, ...]
+
+
+class Observed(NamedTuple):
+    """What follows from an event, and how it came to that.
+
+    Attributes:
+        passages: The states that the event led through: each as the one left and the one entered, in order.
+        misses: The slots to which no fitting answer was found, and why.
+    """
+
+    state: MachineState
+    effects: tuple[Effect, ...]
+    passages: tuple[tuple[str, str], ...] = ()
+    misses: tuple[tuple[str, Reason], ...] = ()
 
 
 def initial(definition: Definition) -> MachineState:
@@ -63,17 +79,21 @@ def advance(definition: Definition, state: MachineState, event: Event, now: date
         The next state and the effects. Never raises: an event that does not fit changes nothing, or is answered by
         RejectTransition. At most one effect is an AskProvider or a RunErrand, and then it is the last.
     """
+    observed = observe(definition, state, event, now)
+    return Advanced(observed.state, observed.effects)
+
+
+def observe(definition: Definition, state: MachineState, event: Event, now: datetime) -> Observed:
+    """Work out what follows from an event like `advance`, and tell how it came to that."""
     dialogue = Dialogue(definition, state, now)
     if rejected := _happen(definition, state, event, dialogue):
-        return Advanced(state, (rejected,))
-    return Advanced(dialogue.state, tuple(dialogue.effects))
+        return Observed(state, (rejected,))
+    return Observed(dialogue.state, tuple(dialogue.effects), tuple(dialogue.passages), tuple(dialogue.misses))
 
 
 def passages(definition: Definition, state: MachineState, event: Event, now: datetime) -> list[tuple[str, str]]:
     """List the states that an event leads through: each as the one left and the one entered, in order."""
-    dialogue = Dialogue(definition, state, now)
-    _happen(definition, state, event, dialogue)
-    return dialogue.passages
+    return list(observe(definition, state, event, now).passages)
 
 
 def _happen(definition: Definition, state: MachineState, event: Event, dialogue: Dialogue) -> RejectTransition | None:

@@ -23,6 +23,7 @@ from tertulia.domain.conversation import (
 from tertulia.domain.costs import CostSource
 from tertulia.domain.errors import FailureClass
 from tertulia.domain.ids import DEFAULT_TENANT, DefinitionHash, MessageId, ProviderName, SessionId
+from tertulia.domain.observations import Progress, TurnFigures
 
 
 class PassedOver(Payload):
@@ -190,6 +191,7 @@ class EndTurn(Payload):
     withdraws: Withdrawal | None = None
     news: tuple[str, ...] = ()
     applies: bool = False
+    figures: TurnFigures = TurnFigures()
 
 
 class SessionProjection(Payload):
@@ -203,6 +205,7 @@ class SessionProjection(Payload):
     next_action: NextAction
     closed_reason: str | None = None
     hand_over: HandOverContext | None = None
+    progress: Progress = Progress()
 
 
 class NewSession(Payload):

@@ -56,8 +56,9 @@ WITH before AS (
     WHERE day = $14 AND scope IN ('provider:' || $2, 'tenant:' || $8)
 ), written AS (
     INSERT INTO attempts (attempt_id, provider, session_id, turn, ask, attempt, is_retry, tenant, reserved_usd,
-                          started_at, slot)
-    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, slot FROM taken
+                          started_at, slot, segment)
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, slot, (SELECT segment FROM sessions WHERE session_id = $3)
+    FROM taken
 )
 SELECT coalesce((SELECT slot FROM taken), (SELECT slot FROM before)) AS slot,
        EXISTS (SELECT FROM before WHERE ended_at IS NOT NULL) AS ended,

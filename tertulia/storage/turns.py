@@ -11,12 +11,13 @@ Usually nothing has to be replaced, and one statement does it. It only ever goes
 after its caller has given it up. Whatever takes something back is a transaction, which then never commits.
 """
 
+from collections import Counter
 from collections.abc import Container, Mapping
 from typing import Any, NoReturn
 
 import structlog
 
-from tertulia.domain.conversation import Reply
+from tertulia.domain.conversation import Reply, Role
 from tertulia.domain.definition import Definition
 from tertulia.domain.errors import NotFound, Refused, SessionClosed
 from tertulia.domain.ids import MessageId, SessionId
@@ -33,12 +34,45 @@ INSERT INTO definitions (hash, name, content) VALUES ($1, $2, $3) ON CONFLICT DO
 # The same opening, done again before its first turn has ended, may find another definition. It is the same if its
 # workflow started at the same time: another workflow may have this id once Temporal has forgotten the first one.
 _OPEN_SESSION = """
+WITH known AS (
+    SELECT segment FROM segments
+    WHERE (tenant, definition, channel) = ($2, $7, $4) AND job_id IS NOT DISTINCT FROM $9
+), made AS (
+    -- Made by somebody else at the same moment, it is updated for nothing but to be returned.
+    INSERT INTO segments (tenant, definition, job_id, channel)
+    SELECT $2, $7, $9, $4 WHERE NOT EXISTS (SELECT FROM known)
+    ON CONFLICT (tenant, definition, job_id, channel) DO UPDATE SET tenant = $2
+    RETURNING segment
+)
 INSERT INTO sessions (session_id, tenant, user_id, channel, channel_user_id, role, definition, definition_hash, job_id,
-                      context, state, status, owner, turn, latest_turn, slots, created_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'open', 'bot', -1, -1, '{}', $12, $12)
-ON CONFLICT (session_id) DO UPDATE SET definition = $7, definition_hash = $8
+                      context, state, status, owner, turn, latest_turn, slots, created_at, updated_at, segment)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'open', 'bot', -1, -1, '{}', $12, $12, segment
+FROM (SELECT segment FROM known UNION ALL SELECT segment FROM made) AS segments
+ON CONFLICT (session_id) DO UPDATE
+SET definition = excluded.definition, definition_hash = excluded.definition_hash, segment = excluded.segment
 WHERE sessions.status = 'open' AND sessions.created_at = $12
 RETURNING session_id
+"""
+
+# What figures are worked out of, as columns; `segment` is the session's own.
+_FIGURES = "response_ms, from_person, from_assistant, from_operator, heard_slot, heard_as, asked_slot"
+_FIGURES_OF = """jsonb_to_record({figures}) AS figures (
+        response_ms integer, from_person integer, from_assistant integer, from_operator integer, heard_slot text,
+        heard_as text, asked_slot text)"""
+_FIGURES_AGAIN = ", ".join(f"{column} = excluded.{column}" for column in ("segment", *_FIGURES.split(", ")))
+_PROGRESS = (
+    "standing = progress.standing, stays_in = progress.state, stays_since = since, handed_over = progress.handed_over"
+)
+_PROGRESS_OF = (
+    "jsonb_to_record({progress}) AS progress (standing text, state text, since timestamptz, handed_over boolean)"
+)
+_PASSED = """
+    INSERT INTO passages (session_id, turn, position, segment, opened_at, at, source, target, first, stayed_ms)
+    SELECT session_id, $2, position, segment, opened_at, at, source, target, first, stayed_ms
+    FROM session,
+         ROWS FROM (jsonb_to_recordset({figures} -> 'passages')
+                    AS (at timestamptz, source text, target text, first boolean, stayed_ms bigint))
+         WITH ORDINALITY AS passed (at, source, target, first, stayed_ms, position)
 """
 
 # The usual case of a begin, in one statement: the session goes on to its next turn, and its messages are new. The
@@ -69,20 +103,22 @@ WITH session AS (
     UPDATE sessions
     SET state = $4, status = $5, owner = $6, turn = $2, latest_turn = $2, slots = $7, next_action = $8,
         closed_reason = $9, hand_over = $18, updated_at = $3,
-        event = event + jsonb_array_length($10) + CASE $5 WHEN 'closed' THEN 2 ELSE 1 END
+        event = event + jsonb_array_length($10) + CASE $5 WHEN 'closed' THEN 2 ELSE 1 END, {_PROGRESS}
+    FROM {_PROGRESS_OF.format(progress="$24")}
     WHERE session_id = $1 AND turn < $2 AND latest_turn <= $2 AND updated_at <= $3
       AND NOT EXISTS (SELECT FROM turns WHERE session_id = $1 AND turn = $2 AND message_ids <> $12)
-    RETURNING session_id, event - CASE $5 WHEN 'closed' THEN 1 ELSE 0 END AS ended
+    RETURNING session_id, segment, created_at AS opened_at, event - CASE $5 WHEN 'closed' THEN 1 ELSE 0 END AS ended
 ), streamed AS (
     DELETE FROM stream_deltas WHERE session_id = (SELECT session_id FROM session) AND turn < $2
 ), ended AS (
     INSERT INTO turns (session_id, turn, status, message_ids, reply, state_before, state_after, passed_over, tried,
-                       started_at, ended_at, intervention, ended_event)
-    SELECT session_id, $2, $11, $12, $13, $14, $4, $15, $16, $17, $3, $19, ended FROM session
+                       started_at, ended_at, intervention, ended_event, segment, {_FIGURES})
+    SELECT session_id, $2, $11, $12, $13, $14, $4, $15, $16, $17, $3, $19, ended, segment, {_FIGURES}
+    FROM session, {_FIGURES_OF.format(figures="$23")}
     ON CONFLICT (session_id, turn) DO UPDATE
     SET status = $11, message_ids = $12, reply = $13, state_before = $14, state_after = $4, passed_over = $15,
         tried = $16, started_at = $17, ended_at = $3, intervention = $19,
-        ended_event = excluded.ended_event
+        ended_event = excluded.ended_event, {_FIGURES_AGAIN}
 ), withdrawn AS (
     UPDATE messages SET withdrawn_in = $2
     WHERE session_id = (SELECT session_id FROM session) AND turn BETWEEN $20 AND $21
@@ -93,7 +129,7 @@ WITH session AS (
            ended - 1 - jsonb_array_length($10) + row_number() OVER (ORDER BY seq)
     FROM session,
          jsonb_to_recordset($10) AS shown (seq integer, role text, text text, created_at timestamptz, message_id text)
-)
+), passed AS ({_PASSED.format(figures="$23")})
 SELECT pg_notify('{SESSIONS}', session_id) FROM session
 """  # noqa: S608 - put together from constants
 
@@ -151,13 +187,14 @@ WITH session AS (
 SELECT pg_notify('{SESSIONS}', session_id) FROM session
 """  # noqa: S608 - put together from constants
 
-_END_IN_SESSION = """
+_END_IN_SESSION = f"""
 UPDATE sessions
 SET state = $4, status = $5, owner = $6, turn = $2, latest_turn = $2, slots = $7, next_action = $8, closed_reason = $9,
-    hand_over = $10, updated_at = $3
+    hand_over = $10, updated_at = $3, {_PROGRESS}
+FROM {_PROGRESS_OF.format(progress="$11")}
 WHERE session_id = $1 AND (latest_turn < $2 OR updated_at < $3 OR (latest_turn, updated_at) = ($2, $3))
 RETURNING session_id
-"""
+"""  # noqa: S608 - put together from constants
 
 _HAS_ENDED_SO = """
 SELECT EXISTS (SELECT FROM turns
@@ -171,6 +208,8 @@ WITH streamed AS (
     DELETE FROM stream_deltas WHERE session_id = $1 AND turn < $2
 ), later AS (
     DELETE FROM turns WHERE session_id = $1 AND turn > $2
+), passed AS (
+    DELETE FROM passages WHERE session_id = $1 AND turn = $2
 )
 DELETE FROM messages WHERE session_id = $1 AND turn = $2 AND NOT coalesce($3::jsonb ? message_id, false)
 """
@@ -180,21 +219,23 @@ WITH session AS (
     UPDATE sessions
     SET event = event + jsonb_array_length($3) + CASE status WHEN 'closed' THEN 2 ELSE 1 END
     WHERE session_id = $1
-    RETURNING session_id, event - CASE status WHEN 'closed' THEN 1 ELSE 0 END AS ended
+    RETURNING session_id, segment, created_at AS opened_at, event - CASE status WHEN 'closed' THEN 1 ELSE 0 END AS ended
 ), ended AS (
     INSERT INTO turns (session_id, turn, status, message_ids, reply, state_before, state_after, passed_over, tried,
-                       started_at, ended_at, intervention, ended_event)
-    SELECT session_id, $2, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, ended FROM session
+                       started_at, ended_at, intervention, ended_event, segment, {_FIGURES})
+    SELECT session_id, $2, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, ended, segment, {_FIGURES}
+    FROM session, {_FIGURES_OF.format(figures="$14")}
     ON CONFLICT (session_id, turn) DO UPDATE
     SET status = $4, message_ids = $5, reply = $6, state_before = $7, state_after = $8, passed_over = $9, tried = $10,
-        started_at = $11, ended_at = $12, intervention = $13, ended_event = excluded.ended_event
+        started_at = $11, ended_at = $12, intervention = $13, ended_event = excluded.ended_event,
+        {_FIGURES_AGAIN}
 ), shown AS (
     INSERT INTO messages (session_id, seq, turn, role, text, created_at, message_id, event)
     SELECT session_id, seq, $2, role, text, created_at, message_id,
            ended - 1 - jsonb_array_length($3) + row_number() OVER (ORDER BY seq)
     FROM session,
          jsonb_to_recordset($3) AS shown (seq integer, role text, text text, created_at timestamptz, message_id text)
-)
+), passed AS ({_PASSED.format(figures="$14")})
 SELECT pg_notify('{SESSIONS}', session_id) FROM session
 """  # noqa: S608 - put together from constants
 
@@ -380,6 +421,7 @@ async def _end_in_session(connection: Connection, turn: EndTurn) -> bool:
         session.next_action,
         session.closed_reason,
         session.hand_over,
+        session.progress,
     )
     return in_time is not None
 
@@ -408,6 +450,8 @@ async def _end_last(connection: Connection, turn: EndTurn) -> bool:
         session.hand_over,
         turn.intervention,
         *_withdrawn(turn),
+        _figures(turn),
+        session.progress,
     )
     return row is not None
 
@@ -435,6 +479,7 @@ async def _insert_ended(connection: Connection, turn: EndTurn) -> None:
         turn.started_at,
         turn.ended_at,
         turn.intervention,
+        _figures(turn),
     )
 
 
@@ -442,6 +487,17 @@ def _withdrawn(turn: EndTurn) -> tuple[int | None, int | None, bool]:
     """Give the bounds of what is withdrawn to a statement; none where nothing is."""
     withdraws = turn.withdraws
     return (withdraws.first, withdraws.last, withdraws.replies_only) if withdraws else (None, None, False)
+
+
+def _figures(turn: EndTurn) -> Mapping[str, object]:
+    roles = Counter(message.role for message in turn.messages)
+    return {
+        **dict(turn.figures),
+        "from_person": len(turn.message_ids),
+        "from_assistant": roles[Role.ASSISTANT],
+        "from_operator": roles[Role.OPERATOR],
+        "asked_slot": turn.session.next_action.slot,
+    }
 
 
 async def _explain(connection: Connection, turn: BeginTurn | EndTurn) -> None:

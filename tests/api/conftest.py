@@ -24,6 +24,7 @@ from tests.fakes import (
     InMemoryDefinitions,
     InMemoryRecords,
     InMemoryTranscripts,
+    ScriptedAnalytics,
     ScriptedEvents,
     ScriptedSessions,
 )
@@ -47,6 +48,7 @@ class World:
     transcripts: InMemoryTranscripts = field(default_factory=InMemoryTranscripts)
     events: ScriptedEvents = field(default_factory=ScriptedEvents)
     providers: InMemoryProviders = field(default_factory=InMemoryProviders)
+    analytics: ScriptedAnalytics = field(default_factory=ScriptedAnalytics)
 
     def __post_init__(self) -> None:
         self.sessions = ScriptedSessions(self.records, self.transcripts, self.events)
@@ -59,6 +61,7 @@ class World:
             providers=self.providers,
             doorkeeper=Doorkeeper(InMemoryApiKeys(), SessionTokens(None), required=False),
             recruiting=None,  # type: ignore[arg-type]  # its calls are tested over a real database
+            analytics=self.analytics,
             parts={"postgres": reached, "temporal": reached},
             now=lambda: NOON,
         )
@@ -99,7 +102,7 @@ _REQUIRED = (
     "definitions",
     "providers",
     "recruiting",
-    "recruiting",
+    "analytics",
     "doorkeeper",
     "parts",
 )

@@ -18,6 +18,7 @@ from tertulia.domain.access import Caller
 from tertulia.domain.ids import TenantId
 from tertulia.domain.jobs import Job, Question
 from tertulia.resumes.reader import IsolatedReader
+from tertulia.storage.analytics import PostgresAnalytics
 from tertulia.storage.applications import PostgresApplications
 from tertulia.storage.jobs import PostgresJobs
 from tertulia.storage.pool import Pool, open_pool
@@ -85,6 +86,7 @@ class Office:
                     candidates=PostgresCandidates(pool),
                     resumes=IsolatedReader(),
                 ),
+                analytics=PostgresAnalytics(pool),
                 parts={},
                 doorkeeper=HeaderReader(InMemoryApiKeys(), SessionTokens(None), required=True),
             )

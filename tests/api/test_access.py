@@ -27,6 +27,7 @@ EXPECTED: dict[str, str] = {
     "change_state": "operate",
     "cancel_turn": "chat",
     "send_message": "chat",
+    "send_resume": "chat",
     "list_messages": "chat",
     "read_receipt": "chat",
     "follow_session": "chat",
@@ -87,6 +88,15 @@ EXPECTED: dict[str, str] = {
     "check_alive": "anybody",
     "check_ready": "anybody",
     "explain_problem": "anybody",
+    "read_funnel": "operate",
+    "read_state_times": "operate",
+    "read_slots": "operate",
+    "read_knock_outs": "operate",
+    "read_response_times": "operate",
+    "read_volumes": "operate",
+    "read_outcomes": "operate",
+    "read_costs": "operate",
+    "read_provider_success": "operate",
 }
 
 

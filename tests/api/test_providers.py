@@ -422,6 +422,7 @@ class TestMetrics:
             ({"window": "PT1H30M"}, NOON - timedelta(minutes=90), NOON),
             ({"window": "1h", "until": "2h"}, NOON - timedelta(hours=3), NOON - timedelta(hours=2)),
             ({"since": "1d"}, NOON - timedelta(days=1), NOON),
+            ({"since": "2026-03-14"}, datetime(2026, 3, 14, tzinfo=UTC), NOON),
             ({"since": "2026-03-14T00:00:00Z"}, datetime(2026, 3, 14, tzinfo=UTC), NOON),
             ({"since": "2026-03-14T00:00:00+02:00"}, datetime(2026, 3, 13, 22, tzinfo=UTC), NOON),
             (
@@ -446,7 +447,7 @@ class TestMetrics:
             for text in ("", "canary", "0m", "-1h", "1", "1y", "367d", "P", "PT0S", "P999999D")
         ]
         + [({"window": text}, "window") for text in ("999999d", "-PT1H", "1h\n", "٣h", "01:00:00")]
-        + [({"since": text}, "since") for text in ("", "canary", "2026-03-14", "2026-03-14T12:00:00", "1700000000")]
+        + [({"since": text}, "since") for text in ("", "canary", "2026-13-14", "2026-03-14T12:00:00", "1700000000")]
         + [({"since": text}, "since") for text in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "0h")]
         + [({"until": "canary"}, "until"), ({"until": "0001-01-01T00:00:00Z"}, "until")]
         + [

@@ -17,6 +17,7 @@ from tertulia.api.session_tokens import SessionTokens
 from tertulia.domain.access import HOUSE, Scope
 from tertulia.domain.ids import TenantId
 from tertulia.resumes.reader import IsolatedReader
+from tertulia.storage.analytics import PostgresAnalytics
 from tertulia.storage.applications import PostgresApplications
 from tertulia.storage.jobs import PostgresJobs
 from tertulia.storage.pool import Pool, open_pool
@@ -101,6 +102,7 @@ def _ports(pool: Pool, api_keys: InMemoryApiKeys) -> ApiPorts:
         events=events,
         definitions=InMemoryDefinitions(GREETER),
         providers=InMemoryProviders(),
+        analytics=PostgresAnalytics(pool),
         recruiting=RecruitingPorts(
             jobs=PostgresJobs(pool),
             applications=PostgresApplications(pool),

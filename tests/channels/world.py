@@ -25,6 +25,7 @@ from tertulia.domain.ids import SessionId
 from tertulia.embedded.messengers import TelegramSimulator, WhatsAppSimulator
 from tertulia.embedded.messengers import whatsapp as whatsapp_platform
 from tertulia.embedded.simulator import ProviderSimulator
+from tertulia.storage.analytics import PostgresAnalytics
 from tertulia.storage.api_keys import PostgresApiKeys
 from tertulia.storage.channel_inbox import PostgresChannelInbox
 from tertulia.storage.definition_files import DefinitionFiles
@@ -166,6 +167,7 @@ async def _served(engine: Engine, database: str) -> AsyncIterator[str]:
             recruiting=None,  # type: ignore[arg-type]  # nothing of it is called here
             parts={},
             doorkeeper=Doorkeeper(PostgresApiKeys(engine.pool), SessionTokens(None), required=False),
+            analytics=PostgresAnalytics(engine.pool),
             channels=ChannelPorts(
                 webhooks=webhooks(engine.settings),
                 intake=DurableIntake(

@@ -16,6 +16,7 @@ from tertulia.domain.conversation import (
 )
 from tertulia.domain.definition import Definition
 from tertulia.domain.ids import MessageId, SessionId
+from tertulia.domain.observations import HeardAs, Passage, Progress, Standing, TurnFigures
 from tertulia.domain.turns import BeginTurn, EndTurn, NewSession, SessionProjection
 from tertulia.storage.pool import Pool
 from tertulia.storage.turns import PostgresTurns
@@ -99,9 +100,16 @@ def end(
             slots={"turns": turn},
             next_action=reply.next_action,
             closed_reason=closes,
+            progress=Progress(standing=Standing.ASKING, state=state, since=ended_at, visited=("earlier", state)),
         ),
         started_at=ended_at,
         ended_at=ended_at,
+        figures=TurnFigures(
+            response_ms=turn,
+            heard_slot="name",
+            heard_as=HeardAs.ANSWERED,
+            passages=(Passage(at=ended_at, source="hello", target=state, first=True, stayed_ms=turn),) * (turn % 3),
+        ),
         **evidence,
     )
 
@@ -115,6 +123,7 @@ async def rows(pool: Pool, session_id: SessionId = CHAT) -> dict[str, list[dict[
         "sessions": "SELECT * FROM sessions WHERE session_id = $1",
         "turns": "SELECT * FROM turns WHERE session_id = $1 ORDER BY turn",
         "messages": "SELECT * FROM messages WHERE session_id = $1 ORDER BY seq",
+        "passages": "SELECT * FROM passages WHERE session_id = $1 ORDER BY turn, position",
     }
     async with pool.connection() as connection:
         return {

@@ -11,6 +11,7 @@ from tertulia.domain.access import Scope
 from tertulia.domain.conversation import Owner, Role, SessionStatus, TurnStatus
 from tertulia.domain.costs import CostSource
 from tertulia.domain.errors import FailureClass
+from tertulia.domain.observations import HeardAs, Standing
 from tertulia.domain.turns import SessionFilter
 from tertulia.storage import provider_metrics, provider_states, session_events, sessions, transcripts, turns
 from tertulia.storage.pool import Pool
@@ -23,7 +24,9 @@ from .examples import at
     [
         ("sessions", "status", {*SessionStatus}),
         ("sessions", "owner", {*Owner}),
+        ("sessions", "standing", {*Standing}),
         ("turns", "status", {*TurnStatus, "running"}),
+        ("turns", "heard_as", {*HeardAs}),
         ("messages", "role", {*Role}),
         ("attempts", "failure", {*FailureClass}),
         ("attempts", "usage_source", {"reported", "estimated", "absent"}),
@@ -43,11 +46,13 @@ async def test_closed_sets_are_the_same_in_the_tables_and_in_the_code(
 
 
 _CROWD = """
-WITH opened AS (
+WITH segment AS (
+    INSERT INTO segments (tenant, definition, channel) VALUES ('t', 'd', 'api')
+), opened AS (
     INSERT INTO sessions (session_id, tenant, user_id, channel, role, definition, definition_hash, context, state,
-                          status, owner, turn, latest_turn, slots, created_at, updated_at)
+                          status, owner, turn, latest_turn, slots, created_at, updated_at, segment)
     SELECT 's' || n, 't' || n % 50, 'u' || n % 50, 'api', 'candidate', 'd' || n % 50, 'hash', '{}', 'state' || n % 50,
-           'open', 'bot', 9, 9, '{}', now() - n * interval '1 minute', now()
+           'open', 'bot', 9, 9, '{}', now() - n * interval '1 minute', now(), 1
     FROM generate_series(1, 10000) AS n
 ), taken AS (
     INSERT INTO turns (session_id, turn, status, message_ids, started_at, begun_event)
