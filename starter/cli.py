@@ -14,7 +14,14 @@ from typing import Annotated, Any, NoReturn
 import structlog
 import typer
 
-from starter import definition_commands, key_commands, provider_commands, session_commands
+from starter import (
+    application_commands,
+    definition_commands,
+    job_commands,
+    key_commands,
+    provider_commands,
+    session_commands,
+)
 from starter.api_client import open_api
 from starter.chat import chat as talk
 from starter.chat import screen
@@ -42,6 +49,8 @@ app.add_typer(session_commands.commands, name="sessions")
 app.add_typer(definition_commands.commands, name="definitions")
 app.add_typer(key_commands.commands, name="keys")
 app.add_typer(provider_commands.commands, name="providers")
+app.add_typer(job_commands.commands, name="jobs")
+app.add_typer(application_commands.commands, name="applications")
 
 
 @app.command()
