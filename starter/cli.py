@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import signal
@@ -107,6 +108,14 @@ def chat(
             detail = api.session(SessionId(session))
             said = api.last_messages(detail.session_id, _SHOWN_ON_RETURN)
             talk(api, screen(), detail.session_id, said, detail.next_action or NextAction(kind="talk"))
+
+
+@app.command()
+def openapi() -> None:
+    """Print the description of the API, as clients are generated from."""
+    from tertulia.api.app import description
+
+    typer.echo(json.dumps(description(), indent=1, ensure_ascii=False))
 
 
 @app.command()

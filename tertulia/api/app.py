@@ -1,6 +1,7 @@
 """The HTTP API, put together."""
 
 from collections.abc import Sequence
+from dataclasses import MISSING, fields
 from typing import Any
 
 from fastapi import FastAPI
@@ -103,6 +104,13 @@ def create_app(ports: ApiPorts) -> FastAPI:
     # FastAPI's own way to extend the description, https://fastapi.tiangolo.com/how-to/extending-openapi/
     app.openapi = lambda: _described(app, routes)  # type: ignore[method-assign]
     return app
+
+
+def description() -> dict[str, Any]:
+    """Describe the API in OpenAPI, with nothing behind it."""
+    nothing: Any = None
+    behind = {field.name: nothing for field in fields(ApiPorts) if field.default is MISSING}
+    return create_app(ApiPorts(**behind)).openapi()
 
 
 def _operation_id(route: APIRoute) -> str:
