@@ -21,6 +21,7 @@ from tertulia.api import (
     jobs,
     keys,
     messages,
+    metrics,
     operations,
     problems,
     providers,
@@ -29,6 +30,7 @@ from tertulia.api import (
     tokens,
 )
 from tertulia.api.edge import Edge
+from tertulia.api.metrics import RequestMetrics
 from tertulia.api.ports import ApiPorts
 from tertulia.api.views import Problem
 
@@ -73,6 +75,7 @@ def create_app(ports: ApiPorts) -> FastAPI:
         generate_unique_id_function=_operation_id,
     )
     app.state.ports = ports
+    app.state.request_metrics = RequestMetrics()
     for part in (
         sessions,
         tokens,
@@ -88,6 +91,7 @@ def create_app(ports: ApiPorts) -> FastAPI:
         providers,
         keys,
         operations,
+        metrics,
     ):
         app.include_router(part.router)
     routes = access.declared(app)
@@ -100,7 +104,12 @@ def create_app(ports: ApiPorts) -> FastAPI:
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Prefer"],
             expose_headers=["ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After"],
         )
-    app.add_middleware(Edge, max_body_bytes=ports.max_body_bytes, max_file_bytes=ports.max_file_bytes)
+    app.add_middleware(
+        Edge,
+        metrics=app.state.request_metrics,
+        max_body_bytes=ports.max_body_bytes,
+        max_file_bytes=ports.max_file_bytes,
+    )
     # FastAPI's own way to extend the description, https://fastapi.tiangolo.com/how-to/extending-openapi/
     app.openapi = lambda: _described(app, routes)  # type: ignore[method-assign]
     return app

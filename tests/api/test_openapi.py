@@ -75,6 +75,7 @@ OPERATIONS = {
     "create_key": ("post", "/v1/keys"),
     "list_keys": ("get", "/v1/keys"),
     "revoke_key": ("delete", "/v1/keys/{key_id}"),
+    "read_metrics": ("get", "/metrics"),
     "check_alive": ("get", "/healthz"),
     "check_ready": ("get", "/readyz"),
     "explain_problem": ("get", "/problems/{code}"),

@@ -10,6 +10,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
+from schemathesis.core.result import Ok
 
 from starter.http_server import listen, serve_app
 from tertulia.domain.access import HOUSE, Scope
@@ -76,6 +77,7 @@ def _call_every_route(served: _Served, cases: int, *, always_the_same: bool) -> 
     schema = schemathesis.openapi.from_url(f"{served.url}/openapi.json")
     headers = {"Authorization": f"Bearer {served.key}"}
     for result in schema.get_all_operations():
+        assert isinstance(result, Ok), result
         operation = result.ok()
         allowed = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
         forbidden = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
