@@ -27,6 +27,7 @@ EXPECTED: dict[str, str] = {
     "change_state": "operate",
     "cancel_turn": "chat",
     "send_message": "chat",
+    "send_resume": "chat",
     "list_messages": "chat",
     "read_receipt": "chat",
     "follow_session": "chat",
