@@ -5,7 +5,7 @@ LOCK := .venv/.installed
 # A file is run by one process: what its tests share, like servers, is started once.
 ALL_CORES := -n auto --dist loadfile
 
-.PHONY: help setup run test check bench soak record-history lock
+.PHONY: help setup run test check bench soak record-history openapi lock
 
 help:  ## Show what can be done
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -40,6 +40,9 @@ soak: setup  ## The longest proofs
 
 record-history: setup  ## Record the histories that tests/replay replays
 	$(BIN)/python -m tests.replay.record
+
+openapi: setup  ## Write docs/openapi.json
+	$(BIN)/tertulia openapi > docs/openapi.json
 
 lock: setup  ## Resolve the dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \

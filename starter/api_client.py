@@ -20,6 +20,7 @@ from tertulia.api.provider_views import (
     ProviderStatusList,
     ProviderView,
 )
+from tertulia.api.recruiting_views import ApplicationDetail, SuggestedQuestions, Timeline
 from tertulia.api.views import (
     Messages,
     OrderOutcome,
@@ -30,9 +31,11 @@ from tertulia.api.views import (
     SessionSummary,
     TurnReply,
 )
+from tertulia.domain.applications import Application, ApplicationId, ApplicationPage, Candidate, CandidatePage
 from tertulia.domain.conversation import Message, Opened
 from tertulia.domain.errors import InvalidInput, TertuliaError, Unavailable
 from tertulia.domain.ids import MessageId, ProviderName, SessionId
+from tertulia.domain.jobs import Job, JobId, JobPage, Question
 from tertulia.domain.providers import PROVIDER_NAME_PATTERN
 from tertulia.domain.turns import TurnRecord
 
@@ -74,16 +77,8 @@ class ApiClient:
 
     def sessions(self, *, limit: int, **where: str | None) -> Iterator[SessionSummary]:
         """Read up to `limit` sessions, newest first, page by page."""
-        query = _given(where)
-        while limit > 0:
-            page_size = min(limit, 200)
-            answer = self._call("GET", "/v1/sessions", params={**query, "limit": page_size})
-            page = SessionList.model_validate_json(answer.content)
-            yield from page.sessions
-            limit -= page_size
-            if page.next is None:
-                return
-            query["cursor"] = page.next
+        for page in self._pages("/v1/sessions", limit, where):
+            yield from SessionList.model_validate_json(page).sessions
 
     def last_messages(self, session_id: SessionId, count: int) -> tuple[Message, ...]:
         """Read the newest messages of a transcript, oldest first."""
@@ -131,6 +126,75 @@ class ApiClient:
         path = f"/v1/sessions/{session_id}/export"
         with self._opened("GET", path, params={"format": file_format}) as answer:
             yield from answer.iter_bytes()
+
+    def jobs(self, *, limit: int, **where: str | None) -> Iterator[Job]:
+        """Read up to `limit` jobs, newest first."""
+        for page in self._pages("/v1/jobs", limit, where):
+            yield from JobPage.model_validate_json(page).jobs
+
+    def job(self, job_id: JobId) -> Job:
+        """Read a job with its questions."""
+        return Job.model_validate_json(self._call("GET", f"/v1/jobs/{job_id}").content)
+
+    def create_job(self, fields: Mapping[str, Any]) -> Job:
+        """Create a job; `fields` are the call's body."""
+        return Job.model_validate_json(self._call("POST", "/v1/jobs", json=fields).content)
+
+    def close_job(self, job_id: JobId) -> Job:
+        """Close a job."""
+        return Job.model_validate_json(self._call("POST", f"/v1/jobs/{job_id}/close").content)
+
+    def put_question(self, job_id: JobId, question: Question) -> None:
+        """Put a question in the place of the one of its name, or behind the others."""
+        body = question.model_dump(mode="json", exclude={"qid"}, exclude_none=True)
+        self._call("PUT", f"/v1/jobs/{job_id}/questions/{question.qid}", json=body)
+
+    def suggest_questions(self, job_id: JobId) -> SuggestedQuestions:
+        """Have questions for a job suggested; none is stored."""
+        answer = self._call("POST", f"/v1/jobs/{job_id}/questions/suggest")
+        return SuggestedQuestions.model_validate_json(answer.content)
+
+    def candidates(self, job_id: JobId, *, limit: int) -> Iterator[Candidate]:
+        """Read up to `limit` candidates of a job, best score first."""
+        for page in self._pages(f"/v1/jobs/{job_id}/candidates", limit, {}):
+            yield from CandidatePage.model_validate_json(page).candidates
+
+    def candidates_csv(self, job_id: JobId) -> Iterator[bytes]:
+        """Yield the file of all candidates of a job piece by piece."""
+        with self._opened("GET", f"/v1/jobs/{job_id}/candidates", params={"format": "csv"}) as answer:
+            yield from answer.iter_bytes()
+
+    def applications(self, *, limit: int, **where: str | None) -> Iterator[Application]:
+        """Read up to `limit` applications, newest first."""
+        for page in self._pages("/v1/applications", limit, where):
+            yield from ApplicationPage.model_validate_json(page).applications
+
+    def application(self, application_id: ApplicationId) -> ApplicationDetail:
+        """Read an application."""
+        return ApplicationDetail.model_validate_json(self._call("GET", f"/v1/applications/{application_id}").content)
+
+    def timeline(self, application_id: ApplicationId) -> Timeline:
+        """Read the beginning of what happened to an application."""
+        answer = self._call("GET", f"/v1/applications/{application_id}/timeline", params={"limit": 500})
+        return Timeline.model_validate_json(answer.content)
+
+    def move_application(self, application_id: ApplicationId, to: str, reason: str) -> ApplicationDetail:
+        """Move an application along its life cycle."""
+        body = {"to": to, "reason": reason, "by": "recruiter"}
+        answer = self._call("POST", f"/v1/applications/{application_id}/transition", json=body)
+        return ApplicationDetail.model_validate_json(answer.content)
+
+    def _pages(self, path: str, limit: int, where: Mapping[str, str | None]) -> Iterator[bytes]:
+        """Yield the pages of a list until they have `limit` items together."""
+        query: dict[str, Any] = _given(where)
+        while limit > 0:
+            page_size = min(limit, 200)
+            answer = self._call("GET", path, params={**query, "limit": page_size})
+            yield answer.content
+            limit -= page_size
+            query["cursor"] = answer.json()["next"]
+            if query["cursor"] is None:
+                return
 
     def providers(self) -> Sequence[ProviderView]:
         """Read the configurations of all providers, in the order of preference."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import signal
@@ -14,7 +15,14 @@ from typing import Annotated, Any, NoReturn
 import structlog
 import typer
 
-from starter import definition_commands, key_commands, provider_commands, session_commands
+from starter import (
+    application_commands,
+    definition_commands,
+    job_commands,
+    key_commands,
+    provider_commands,
+    session_commands,
+)
 from starter.api_client import open_api
 from starter.chat import chat as talk
 from starter.chat import screen
@@ -42,6 +50,8 @@ app.add_typer(session_commands.commands, name="sessions")
 app.add_typer(definition_commands.commands, name="definitions")
 app.add_typer(key_commands.commands, name="keys")
 app.add_typer(provider_commands.commands, name="providers")
+app.add_typer(job_commands.commands, name="jobs")
+app.add_typer(application_commands.commands, name="applications")
 
 
 @app.command()
@@ -98,6 +108,14 @@ def chat(
             detail = api.session(SessionId(session))
             said = api.last_messages(detail.session_id, _SHOWN_ON_RETURN)
             talk(api, screen(), detail.session_id, said, detail.next_action or NextAction(kind="talk"))
+
+
+@app.command()
+def openapi() -> None:
+    """Print the description of the API, as clients are generated from."""
+    from tertulia.api.app import description
+
+    typer.echo(json.dumps(description(), indent=1, ensure_ascii=False))
 
 
 @app.command()

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 
+import structlog
 from temporalio.client import Client
 
 from starter.channel_intake import DurableIntake
@@ -33,6 +35,8 @@ from tertulia.storage.sessions import PostgresSessionRecords
 from tertulia.storage.transcripts import PostgresTranscripts
 from tertulia.temporal import connect
 
+log = structlog.get_logger("tertulia.api")
+
 
 async def serve(settings: Settings, *, ready: asyncio.Event | None = None) -> None:
     """Serve the API until cancelled; requests under way may end first.
@@ -53,6 +57,7 @@ async def serve(settings: Settings, *, ready: asyncio.Event | None = None) -> No
         PostgresSessionEvents(pool, dsn) as events,
         open_provider_service(settings, pool) as providers,
     ):
+        await _warn_of_doors(settings, PostgresApiKeys(pool))
         client = await connect(settings.temporal_address, settings.temporal_namespace)
         ports = ApiPorts(
             sessions=TemporalSessions(client, turns_per_run=settings.turns_per_run),
@@ -69,6 +74,18 @@ async def serve(settings: Settings, *, ready: asyncio.Event | None = None) -> No
             channels=_channels(settings, pool, client),
         )
         await serve_app(create_app(ports), listener, ready=ready, stopping=events.stop)
+
+
+async def _warn_of_doors(settings: Settings, keys: PostgresApiKeys) -> None:
+    """Say what is odd about who may call, and what to do about it."""
+    if not settings.keys_required:
+        if not settings.is_local:
+            log.warning("open_to_everybody", host=settings.host, advice="set TERTULIA_REQUIRE_KEYS=true")
+        return
+    if settings.secret_key is None:
+        log.warning("session_tokens_end_with_this_process", advice="set TERTULIA_SECRET_KEY")
+    if not await keys.any_usable(datetime.now(UTC)):
+        log.warning("no_key_opens_the_api_yet", advice="tertulia keys create NAME --scope admin")
 
 
 def _doorkeeper(settings: Settings, pool: Pool) -> Doorkeeper:

@@ -166,7 +166,8 @@ def test_every_http_call_that_is_shown_exists() -> None:
     ]
     shown = re.findall(r"`(GET|POST|PUT|DELETE) (/(?:v1/|healthz|readyz)[^`?]*)", TEXT)
     for command in re.findall(r"^curl .*?(?<!\\)$", TEXT, re.MULTILINE | re.DOTALL):
-        method = "POST" if " -d " in command else "GET"
+        said = re.search(r" -X (\w+)", command)
+        method = said[1] if said else "POST" if " -d " in command else "GET"
         shown += [(method, path) for path in re.findall(r"localhost:8080(/[^\s?'\"]*)", command)]
     assert ("POST", "/v1/sessions/tour/messages") in shown
     assert [

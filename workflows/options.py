@@ -67,7 +67,7 @@ FETCH_FILE = RemoteActivityOptions(
 
 # Longer than a call's own time limits. What can't be sent for a day is not sent: nobody waits for it any more.
 SEND = RemoteActivityOptions(
-    start_to_close_timeout=timedelta(seconds=45),
+    start_to_close_timeout=timedelta(seconds=30),
     schedule_to_close_timeout=timedelta(days=1),
     retry_policy=RetryPolicy(maximum_interval=timedelta(minutes=5)),
 )

@@ -1,6 +1,7 @@
 """The HTTP API, put together."""
 
 from collections.abc import Sequence
+from dataclasses import MISSING, fields
 from typing import Any
 
 from fastapi import FastAPI
@@ -21,6 +22,7 @@ from tertulia.api import (
     jobs,
     keys,
     messages,
+    metrics,
     operations,
     problems,
     providers,
@@ -29,6 +31,7 @@ from tertulia.api import (
     tokens,
 )
 from tertulia.api.edge import Edge
+from tertulia.api.metrics import RequestMetrics
 from tertulia.api.ports import ApiPorts
 from tertulia.api.views import Problem
 
@@ -74,6 +77,7 @@ def create_app(ports: ApiPorts) -> FastAPI:
         generate_unique_id_function=_operation_id,
     )
     app.state.ports = ports
+    app.state.request_metrics = RequestMetrics()
     for part in (
         sessions,
         tokens,
@@ -90,6 +94,7 @@ def create_app(ports: ApiPorts) -> FastAPI:
         keys,
         analytics,
         operations,
+        metrics,
     ):
         app.include_router(part.router)
     routes = access.declared(app)
@@ -102,10 +107,22 @@ def create_app(ports: ApiPorts) -> FastAPI:
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "Prefer"],
             expose_headers=["ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After"],
         )
-    app.add_middleware(Edge, max_body_bytes=ports.max_body_bytes, max_file_bytes=ports.max_file_bytes)
+    app.add_middleware(
+        Edge,
+        metrics=app.state.request_metrics,
+        max_body_bytes=ports.max_body_bytes,
+        max_file_bytes=ports.max_file_bytes,
+    )
     # FastAPI's own way to extend the description, https://fastapi.tiangolo.com/how-to/extending-openapi/
     app.openapi = lambda: _described(app, routes)  # type: ignore[method-assign]
     return app
+
+
+def description() -> dict[str, Any]:
+    """Describe the API in OpenAPI, with nothing behind it."""
+    nothing: Any = None
+    behind = {field.name: nothing for field in fields(ApiPorts) if field.default is MISSING}
+    return create_app(ApiPorts(**behind)).openapi()
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -12,6 +12,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tertulia.api.metrics import RequestMetrics
 from tertulia.api.problems import problem, response
 from tertulia.domain.errors import TertuliaError, Unauthenticated
 
@@ -31,8 +32,9 @@ log = structlog.get_logger("tertulia.api")
 class Edge:
     """ASGI middleware. Logs no text, no address and no id: the route's pattern instead of the path."""
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int, max_file_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: RequestMetrics, max_body_bytes: int, max_file_bytes: int) -> None:
         self._app = app
+        self._metrics = metrics
         self._max_body_bytes = max_body_bytes
         self._max_file_bytes = max_file_bytes
 
@@ -42,7 +44,7 @@ class Edge:
             return
         scope = _without_token_in_address(scope)
         most_bytes = self._max_file_bytes if _FILES.fullmatch(scope["path"]) else self._max_body_bytes
-        exchange = _Exchange(scope, receive, send, most_bytes)
+        exchange = _Exchange(scope, receive, send, most_bytes, self._metrics)
         started = time.perf_counter()
         try:
             await self._app(scope, exchange.receive, exchange.send)
@@ -52,13 +54,14 @@ class Edge:
             if not exchange.status:
                 await response(problem("unexpected"))(scope, exchange.receive, exchange.send)
         finally:
-            log.info(
-                "request",
-                method=scope["method"],
-                route=_route(scope),
-                status=exchange.status,
-                duration_ms=round((time.perf_counter() - started) * 1000, 1),
-            )
+            self._ended(scope, exchange, time.perf_counter() - started)
+
+    def _ended(self, scope: Scope, exchange: "_Exchange", seconds: float) -> None:
+        method, route = scope["method"], _route(scope)
+        if exchange.is_stream:
+            self._metrics.streams.dec()
+        self._metrics.ended(method, route, exchange.status, seconds)
+        log.info("request", method=method, route=route, status=exchange.status, duration_ms=round(seconds * 1000, 1))
 
 
 class _Exchange:
@@ -66,16 +69,21 @@ class _Exchange:
 
     Attributes:
         status: Of the response; 0 until it begins.
+        is_stream: Whether it is a stream of events, and so counted as open.
         cut: Whether it was ended because its caller's key has.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, max_body_bytes: int) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, max_body_bytes: int, metrics: RequestMetrics
+    ) -> None:
         self._scope = scope
         self._receive = receive
         self._send = send
         self._left = max_body_bytes
         self._too_large = _declared_bytes(scope) > max_body_bytes
+        self._metrics = metrics
         self.status = 0
+        self.is_stream = False
         self.cut = False
 
     async def receive(self) -> Message:
@@ -94,6 +102,9 @@ class _Exchange:
             headers = MutableHeaders(scope=message)
             for name, value in self._headers().items():
                 headers.setdefault(name, value)
+            if headers.get("content-type", "").startswith("text/event-stream"):
+                self.is_stream = True
+                self._metrics.streams.inc()
         elif message.get("more_body") and not await self._may_go_on():
             self.cut = True
             await self._send({"type": "http.response.body", "body": b""})

@@ -6,7 +6,6 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import structlog
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from joserfc import jwt
@@ -22,8 +21,6 @@ LIFETIME = timedelta(minutes=15)
 _ALGORITHM = "HS256"
 _AUDIENCE = "tertulia/session"
 _KEY_BYTES = 32
-
-log = structlog.get_logger("tertulia.api")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,6 @@ class SessionTokens:
 
     def __init__(self, secret_key: SecretStr | None) -> None:
         if secret_key is None:
-            log.warning("session_tokens_ephemeral", advice="set TERTULIA_SECRET_KEY: tokens end with this process")
             secrets_given = [secrets.token_bytes(_KEY_BYTES)]
         else:
             secrets_given = [base64.b64decode(key.strip()) for key in secret_key.get_secret_value().split(",")]

@@ -21,7 +21,7 @@ from tertulia.api.problems import documented
 from tertulia.api.views import SessionDetail, SessionList, TurnCancelled
 from tertulia.domain.access import Scope
 from tertulia.domain.conversation import Close, Opened, SessionView, TransitionTo
-from tertulia.domain.errors import InvalidInput, NotFound, Refused, SessionClosed
+from tertulia.domain.errors import Forbidden, InvalidInput, NotFound, Refused, SessionClosed
 from tertulia.domain.ids import DefinitionName, SessionId, TenantId
 from tertulia.domain.turns import SessionFilter, SessionRecord
 
@@ -102,14 +102,18 @@ async def cancel_turn(session_id: SessionInPath, ports: Ports) -> TurnCancelled:
 
 
 @router.delete("/sessions/{session_id}", status_code=204, response_class=Response, responses=documented("not_found"))
-async def close_session(session_id: SessionInPath, query: Annotated[CloseSession, Query()], ports: Ports) -> None:
+async def close_session(
+    session_id: SessionInPath, query: Annotated[CloseSession, Query()], caller: Caller, ports: Ports
+) -> None:
     """Close a session. Its transcript stays; a session that has ended already stays as it is.
 
     With `erase` the session ends at once, and everything that was said in it is deleted; then there is no such session
     any more. Repeat the call where it was not answered. Applications and profiles that a chat has filled in are erased
-    by themselves.
+    by themselves. To erase needs the scope `operate`.
     """
     if query.erase:
+        if not caller.scope.includes(Scope.OPERATE):
+            raise Forbidden(f"to erase needs a key of scope {Scope.OPERATE}; this one has {caller.scope}")
         ended = await ports.taken(ports.sessions.erase(session_id))
         if not await ports.records.erase(session_id) and not ended:
             raise NotFound("session", session_id)

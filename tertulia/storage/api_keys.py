@@ -40,6 +40,10 @@ _REVOKE = """
 UPDATE api_keys SET revoked_at = coalesce(revoked_at, $3) WHERE tenant = $1 AND key_id = $2 RETURNING key_id
 """
 
+_ANY_USABLE = """
+SELECT EXISTS (SELECT FROM api_keys WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $1))
+"""
+
 # Several processes see a key used at the same time; one of them writes.
 _USED = """
 UPDATE api_keys SET last_used_at = $2 WHERE key_id = $1 AND (last_used_at IS NULL OR last_used_at < $3)
@@ -108,6 +112,11 @@ class PostgresApiKeys:
             revoked = await connection.fetchval(_REVOKE, tenant, key_id, at)
         if revoked is None:
             raise NotFound("key", key_id)
+
+    async def any_usable(self, now: datetime) -> bool:
+        """Tell whether any key of any tenant opens anything."""
+        async with self._pool.connection() as connection:
+            return bool(await connection.fetchval(_ANY_USABLE, now))
 
     async def used(self, key: ApiKey, *, at: datetime) -> None:
         """Note that a key was used, which is written down every few minutes."""

@@ -85,6 +85,7 @@ EXPECTED: dict[str, str] = {
     "create_key": "admin",
     "list_keys": "admin",
     "revoke_key": "admin",
+    "read_metrics": "operate of the house",
     "check_alive": "anybody",
     "check_ready": "anybody",
     "explain_problem": "anybody",
@@ -149,6 +150,16 @@ async def test_a_key_opens_what_its_scope_and_its_tenant_include(api: WholeApi, 
         or (scope.includes(route.guard.scope) and (tenant == HOUSE or not route.guard.house))
         for route in api.routes
     }
+
+
+@pytest.mark.parametrize(("scope", "status"), [(CHAT, 403), (OPERATE, 204)])
+async def test_what_was_said_is_erased_by_operators_only(api: WholeApi, scope: Scope, status: int) -> None:
+    body = {"definition": "greeter", "user_id": "ada", "session_id": "s-1"}
+    await api.call("POST", "/v1/sessions", (ACME, CHAT), body)
+
+    answer = await api.call("DELETE", "/v1/sessions/s-1?erase=true", (ACME, scope))
+
+    assert answer.status_code == status
 
 
 @pytest.mark.parametrize(

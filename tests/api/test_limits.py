@@ -10,6 +10,7 @@ import pytest
 from tertulia.api.app import create_app
 from tertulia.api.doorkeeper import Doorkeeper
 from tertulia.api.edge import Edge
+from tertulia.api.metrics import RequestMetrics
 from tertulia.api.rate_limit import RateLimit
 from tertulia.api.session_tokens import SessionTokens
 from tertulia.domain.access import Scope
@@ -199,6 +200,6 @@ async def test_a_long_answer_ends_when_its_callers_key_does() -> None:
         return {"type": "http.request", "body": b""}
 
     scope = {"type": "http", "method": "GET", "path": "/v1/x", "query_string": b"", "headers": [], "scheme": "http"}
-    await Edge(app, max_body_bytes=1, max_file_bytes=1)(scope, receive, send)
+    await Edge(app, metrics=RequestMetrics(), max_body_bytes=1, max_file_bytes=1)(scope, receive, send)
 
     assert sent == [b"one", b"two", b""]

@@ -1,8 +1,13 @@
+import json
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from tertulia.api.app import description
+
+ROOT = Path(__file__).parents[2]
 OPERATIONS = {
     "start_session": ("post", "/v1/sessions"),
     "list_sessions": ("get", "/v1/sessions"),
@@ -79,6 +84,7 @@ OPERATIONS = {
     "read_outcomes": ("get", "/v1/analytics/outcomes"),
     "read_costs": ("get", "/v1/analytics/costs"),
     "read_provider_success": ("get", "/v1/analytics/providers"),
+    "read_metrics": ("get", "/metrics"),
     "check_alive": ("get", "/healthz"),
     "check_ready": ("get", "/readyz"),
     "explain_problem": ("get", "/problems/{code}"),
@@ -99,6 +105,25 @@ def test_operations_keep_their_ids(described: dict[str, Any]) -> None:
     }
 
     assert found == OPERATIONS
+
+
+def test_the_description_in_the_repository_is_the_apis_own(described: dict[str, Any]) -> None:
+    assert json.loads((ROOT / "docs/openapi.json").read_text()) == described, "`make openapi` writes it anew"
+
+
+def test_a_description_needs_nothing_behind_the_api(described: dict[str, Any]) -> None:
+    assert description() == described
+
+
+def test_every_call_says_what_it_asks_of_its_caller(described: dict[str, Any]) -> None:
+    scopes = {
+        operation["operationId"]: [scope for way in operation["security"] for scope in way.get("key", [])]
+        for methods in described["paths"].values()
+        for operation in methods.values()
+    }
+
+    assert scopes["check_alive"] == []
+    assert (scopes["send_message"], scopes["change_state"], scopes["create_key"]) == (["chat"], ["operate"], ["admin"])
 
 
 def test_every_refusal_is_described_as_a_problem(described: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import csv
 import io
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -166,6 +167,31 @@ async def test_a_worker_that_dies_between_a_turn_and_its_application_loses_and_d
     assert [entry["qids"] for entry in timeline["entries"] if entry["kind"] == "answered"] == [["years"]]
     spoken = (await read(cluster, f"/v1/sessions/{chat}/messages"))["messages"]
     assert [message["text"] for message in spoken].count("seven") == 1
+
+
+async def test_a_job_is_written_from_a_shell(cluster: Cluster) -> None:
+    await cluster.run("jobs", "create", "Backend engineer", "--id", "shell", "--skill", "Python")
+    assert "by the bank: 16" in await cluster.run("jobs", "suggest", "shell", "--take")
+    asked = [json.loads(line) for line in (await cluster.run("jobs", "questions", "shell", "--json")).splitlines()]
+    assert [question["qid"] for question in asked][:2] == ["years_python", "work_authorisation"]
+    assert "must-have" in await cluster.run("jobs", "show", "shell")
+    await cluster.run("jobs", "close", "shell")
+    assert "shell" not in await cluster.run("jobs", "list", "--status", "open")
+
+
+async def test_candidates_are_read_and_moved_from_a_shell(cluster: Cluster) -> None:
+    await offered(cluster, "counter", years=YEARS)
+    chat = await begun(cluster, "joan", "counter")
+    for text in ("Joan Clarke", "joan@example.org", "skip", "3 years", "skip", "8"):
+        await said(cluster, chat, text)
+
+    assert "Joan Clarke" in await cluster.run("jobs", "candidates", "counter")
+    assert '"Joan Clarke"' in await cluster.run("jobs", "candidates", "counter", "--csv")
+    assert chat in await cluster.run("applications", "list", "--job", "counter", "--status", "screened")
+    assert "shortlisted" in await cluster.run("applications", "move", chat, "shortlisted", "--reason", "the best")
+    shown = await cluster.run("applications", "show", chat)
+    assert "80 of 100" in shown
+    assert "(the best)" in shown
 
 
 # --- what people do ---------------------------------------------------------------------------------------------------

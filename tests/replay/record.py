@@ -14,11 +14,13 @@ from tertulia.domain.conversation import (
     Close,
     EditSlot,
     HandOverToHuman,
+    OpenSession,
     OperatorMessage,
     Regenerate,
     TakeBack,
     Undo,
 )
+from tertulia.domain.ids import SessionId
 from tertulia.embedded.postgres import EmbeddedPostgres
 from tertulia.embedded.simulator import BlackHole, ProviderSimulator, Status
 from tertulia.embedded.temporal import EmbeddedTemporal
@@ -148,6 +150,14 @@ async def edited(engine: Engine, _: ProviderSimulator) -> Recorded:
     return await _closed(chat)
 
 
+async def messenger(engine: Engine, _: ProviderSimulator) -> Recorded:
+    session_id = SessionId(uuid4().hex)
+    opening = OpenSession(definition="assistant", user_id="somebody", channel="telegram")
+    chat = Chat(engine, session_id, await engine.sessions.open(session_id, opening))
+    await chat.say("Hello")
+    return await _closed(chat)
+
+
 async def health(engine: Engine, _: ProviderSimulator) -> Recorded:
     handle = await engine.client.start_workflow(
         ProviderHealthCheck.run, id=uuid4().hex, task_queue=engine.task_queue, execution_timeout=timedelta(minutes=1)
@@ -169,6 +179,7 @@ SCENARIOS: tuple[Callable[[Engine, ProviderSimulator], Awaitable[Recorded]], ...
     reminder,
     people_in_the_loop,
     edited,
+    messenger,
     health,
 )
 

@@ -90,6 +90,18 @@ async def test_an_expired_key_is_not_usable_from_its_time_on(pool: Pool) -> None
     assert not made.is_usable(at(60))
 
 
+async def test_whether_any_key_opens_anything_is_known(pool: Pool) -> None:
+    keys = PostgresApiKeys(pool)
+    assert not await keys.any_usable(at(0))
+    await keys.create(ACME, "short", Scope.CHAT, at=at(0), expires_at=at(60))
+    made, _ = await keys.create(OTHER, "long", Scope.CHAT, at=at(0))
+
+    assert await keys.any_usable(at(61))
+    await keys.revoke(OTHER, made.key_id, at=at(1))
+    assert await keys.any_usable(at(59))
+    assert not await keys.any_usable(at(60))
+
+
 async def test_that_a_key_is_used_is_written_down_every_few_minutes(pool: Pool) -> None:
     keys = PostgresApiKeys(pool)
     made, secret = await keys.create(ACME, "website", Scope.CHAT, at=at(0))
