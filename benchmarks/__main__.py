@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.api_section import api_section
 from benchmarks.definitions import definition_section
 from benchmarks.provider_section import provider_section
 from benchmarks.turn_section import turn_section
@@ -25,6 +26,7 @@ _SECTIONS: dict[str, Callable[[Path], Awaitable[str]]] = {
     "Turns": turn_section,
     "Providers": provider_section,
     "Definitions": definition_section,
+    "API": api_section,
 }
 
 

@@ -53,7 +53,10 @@ class Engine:
 
 @asynccontextmanager
 async def running_engine(
-    directory: Path, completers: Mapping[ProviderName, Completer] | None = None
+    directory: Path,
+    completers: Mapping[ProviderName, Completer] | None = None,
+    *,
+    task_queue: str = ENGINE_QUEUE,
 ) -> AsyncIterator[Engine]:
     """Run the servers and both workers for as long as the block lasts."""
     completers = completers or {INSTANT: Instant()}
@@ -73,10 +76,10 @@ async def running_engine(
         async with (
             open_pool(postgres.dsn) as pool,
             provider_service(settings, pool, lambda config: completers[config.provider]) as providers,
-            build_worker(client, pool, providers, settings, task_queue=ENGINE_QUEUE),
+            build_worker(client, pool, providers, settings, task_queue=task_queue),
             Worker(client, task_queue=FLOOR_QUEUE, workflows=[Floor], activities=[echo]),
         ):
-            yield Engine(client, pool, TemporalSessions(client, task_queue=ENGINE_QUEUE), settings)
+            yield Engine(client, pool, TemporalSessions(client, task_queue=task_queue), settings)
 
 
 def _provider(name: ProviderName) -> ProviderConfig:

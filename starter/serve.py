@@ -66,12 +66,14 @@ async def serve(settings: Settings, *, ready: asyncio.Event | None = None) -> No
             events=events,
             definitions=DefinitionFiles(settings.definitions_dir),
             providers=providers,
+            completions=providers,
             recruiting=_recruiting(pool),
             doorkeeper=_doorkeeper(settings, pool),
             cors_origins=settings.cors_origins or (),
             analytics=PostgresAnalytics(pool),
             parts=_parts(pool, client),
             channels=_channels(settings, pool, client),
+            user_is_session=settings.user_is_session,
         )
         await serve_app(create_app(ports), listener, ready=ready, stopping=events.stop)
 

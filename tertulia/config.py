@@ -118,6 +118,7 @@ class Settings(BaseModel):
     require_keys: bool | None = Field(None, alias="TERTULIA_REQUIRE_KEYS")
     rate_limit: float = Field(50, alias="TERTULIA_RATE_LIMIT", ge=0)
     cors_origins: Origins | None = Field(None, alias="TERTULIA_CORS_ORIGINS")
+    user_is_session: bool = Field(default=False, alias="TERTULIA_OPENAI_USER_IS_SESSION")
     port: int = Field(8080, alias="TERTULIA_PORT", ge=0, le=65535)
     data_dir: Path = Field(Path(".tertulia"), alias="TERTULIA_DATA_DIR")
     definitions_dir: Path = Field(Path("definitions"), alias="TERTULIA_DEFINITIONS_DIR")

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -26,7 +26,7 @@ from tertulia.domain.analytics import (
     StateTimeRow,
     VolumeRow,
 )
-from tertulia.domain.completions import Usage
+from tertulia.domain.completions import Completion, CompletionRequest, FinishReason, Usage
 from tertulia.domain.conversation import (
     Close,
     IncomingMessage,
@@ -47,6 +47,8 @@ from tertulia.domain.conversation import (
 from tertulia.domain.definition import Definition
 from tertulia.domain.errors import InvalidInput, NotFound, SessionClosed, TertuliaError, TransitionRefused
 from tertulia.domain.ids import DefinitionHash, DefinitionName, MessageId, ProviderName, SessionId, TenantId
+from tertulia.domain.provider_reports import Configured, Origin
+from tertulia.domain.providers import ProviderConfig, ProviderKind
 from tertulia.domain.session_events import (
     BEGINNING,
     EventId,
@@ -456,6 +458,58 @@ class ScriptedSessions:
         seq = len(await self._transcripts.messages(session_id, limit=1000))
         self._events.put(TurnEnded.of(reply, (message_id,), seq), session_id)
         return reply
+
+
+_HELLO = Completion(text="Hello", finish=FinishReason.STOP)
+
+
+class ScriptedCompletions:
+    """Answers questions with what a test puts in; an error is raised behind the pieces before it.
+
+    Attributes:
+        answers: In order: pieces of text, then a Completion or an error; a greeting where there are none left.
+        asked: What was asked, for which tenant, and of whom only.
+        going_on: While clear, an answer is not ended.
+        under_way: Set when an answer is wanted.
+        cancelled: Set when somebody no longer wants an answer.
+    """
+
+    def __init__(self) -> None:
+        self.answers: deque[tuple[Sequence[str], Completion | Exception]] = deque()
+        self.asked: list[tuple[CompletionRequest, str, Collection[ProviderName]]] = []
+        self.going_on = asyncio.Event()
+        self.going_on.set()
+        self.under_way = asyncio.Event()
+        self.cancelled = asyncio.Event()
+
+    def configured(self) -> Sequence[Configured]:
+        usable = ProviderConfig(name="groq", kind=ProviderKind.GROQ, model="openai/gpt-oss-120b")
+        configs = (usable, usable.model_copy(update={"name": "gemini", "unusable": "no key"}))
+        return [Configured(config, Origin.ENVIRONMENT) for config in configs]
+
+    async def execute_with_fallback(
+        self,
+        request: CompletionRequest,
+        *,
+        tenant: str,
+        within: timedelta,
+        only: Collection[ProviderName] = (),
+        on_text: Callable[[str], None] | None = None,
+    ) -> Completion:
+        self.asked.append((request, tenant, only))
+        self.under_way.set()
+        pieces, end = self.answers.popleft() if self.answers else ((), _HELLO)
+        for piece in pieces:
+            if on_text:
+                on_text(piece)
+        try:
+            await self.going_on.wait()
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+        if isinstance(end, Exception):
+            raise end
+        return end
 
 
 class InMemoryDefinitions:

@@ -32,6 +32,7 @@ from tertulia.api import (
 )
 from tertulia.api.edge import Edge
 from tertulia.api.metrics import RequestMetrics
+from tertulia.api.openai import routes as openai
 from tertulia.api.ports import ApiPorts
 from tertulia.api.views import Problem
 
@@ -54,6 +55,7 @@ _TAGS = [
     {"name": "candidates", "description": "What is known of a person; the résumé; erasure"},
     {"name": "channels", "description": "Messengers: their webhooks, and what became of what was sent there"},
     {"name": "providers", "description": "Who is asked, how they are, what they cost; changed while all goes on"},
+    {"name": "openai", "description": "OpenAI's protocol: any client of it talks through the fallback"},
     {"name": "keys", "description": "Who may call: hand out, list, revoke"},
     {"name": "analytics", "description": "Figures about many conversations, as JSON and CSV"},
     {"name": "operations", "description": "Health, and what is on offer"},
@@ -93,6 +95,7 @@ def create_app(ports: ApiPorts) -> FastAPI:
         providers,
         keys,
         analytics,
+        openai,
         operations,
         metrics,
     ):

@@ -1,6 +1,6 @@
 """What the API is given: the ports behind it, and how long it waits for them."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,6 +12,7 @@ from tertulia.api.doorkeeper import Doorkeeper
 from tertulia.api.recruiting_ports import RecruitingPorts
 from tertulia.api.waiting import within
 from tertulia.domain.channels import ChannelName
+from tertulia.domain.completions import Completion, CompletionRequest
 from tertulia.domain.errors import Unavailable
 from tertulia.domain.health import ProbeResult
 from tertulia.domain.ids import ProviderName, TenantId
@@ -104,6 +105,31 @@ class ProviderAdministration(Protocol):
     async def remove_budget(self, tenant: TenantId) -> None: ...
 
 
+class Completions(Protocol):
+    """Answers questions that belong to no session, by whichever provider can."""
+
+    def configured(self) -> Sequence[Configured]:
+        """Return the configurations in use, in the order of preference."""
+        ...
+
+    async def execute_with_fallback(
+        self,
+        request: CompletionRequest,
+        *,
+        tenant: str,
+        within: timedelta,
+        only: Collection[ProviderName] = (),
+        on_text: Callable[[str], None] | None = None,
+    ) -> Completion:
+        """Ask one provider after the other until one answers; once text has come, a failure is the end.
+
+        Raises:
+            ProviderFailure: The last one, where nobody answered.
+            NotAdmitted: Nobody could be asked in time.
+        """
+        ...
+
+
 def _utc_now() -> datetime:
     return datetime.now(UTC)
 
@@ -133,6 +159,7 @@ class ApiPorts:
         cors_origins: The pages, by scheme, host and port, whose scripts may call from a browser.
         max_body_bytes: Longest body of a request.
         max_file_bytes: The same, where the body is a file.
+        user_is_session: Whether OpenAI's field `user` names a session.
         now: Tells the time, UTC.
     """
 
@@ -142,6 +169,7 @@ class ApiPorts:
     events: SessionEvents
     definitions: Definitions
     providers: ProviderAdministration
+    completions: Completions
     recruiting: RecruitingPorts
     doorkeeper: Doorkeeper
     analytics: Analytics
@@ -154,6 +182,7 @@ class ApiPorts:
     cors_origins: Sequence[str] = ()
     max_body_bytes: int = 1024 * 1024
     max_file_bytes: int = MAX_FILE_BYTES
+    user_is_session: bool = False
     now: Callable[[], datetime] = _utc_now
 
     async def taken(self, call: Coroutine[Any, Any, T]) -> T:

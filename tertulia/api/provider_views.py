@@ -58,7 +58,7 @@ class ProviderView(View):
                     "cached_input_price": None,
                     "max_concurrent": 10,
                     "context_window": 131072,
-                    "features": ["json_schema"],
+                    "features": ["json_schema", "tools"],
                     "daily_budget_usd": "5.00",
                     "unusable": None,
                     "origin": "environment",

@@ -7,17 +7,67 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 
-class ChatMessage(BaseModel):
-    """One message of a prompt."""
+class ToolCall(BaseModel):
+    """What a model wants one of the caller's tools to do.
+
+    Attributes:
+        id: Names the call in the tool's answer; made up where the provider has none.
+        arguments: JSON, as the model wrote it.
+        signature: What the provider wants to have back with the call, unchanged; None where it wants nothing.
+    """
 
     model_config = ConfigDict(frozen=True)
 
-    role: Literal["system", "user", "assistant"]
+    id: str
+    name: str
+    arguments: str = "{}"
+    signature: str | None = None
+
+
+class ChatMessage(BaseModel):
+    """One message of a prompt.
+
+    Attributes:
+        tool_calls: Of an assistant.
+        tool_call_id: Of a tool: which call it answers.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    role: Literal["system", "user", "assistant", "tool"]
     text: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+
+class Tool(BaseModel):
+    """A function of the caller's that a model may call; `parameters` is a JSON schema."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    description: str = ""
+    parameters: dict[str, Any] = {}
+
+
+class ToolChoice(BaseModel):
+    """Whether a model has to call a tool, and which; None for any."""
+
+    model_config = ConfigDict(frozen=True)
+
+    mode: Literal["auto", "none", "required"] = "auto"
+    name: str | None = None
 
 
 class CompletionRequest(BaseModel):
-    """One question to a provider. With `json_schema` the answer is to be JSON that fits it."""
+    """One question to a provider.
+
+    Attributes:
+        json_schema: The answer is to be JSON that fits it.
+        json_object: The answer is to be some JSON object.
+        stop: Texts before which the answer is to end.
+        tools: What the model may call instead of answering.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -25,6 +75,10 @@ class CompletionRequest(BaseModel):
     max_tokens: int = 1024
     temperature: float | None = None
     json_schema: dict[str, Any] | None = None
+    json_object: bool = False
+    stop: tuple[str, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
 
 
 class FinishReason(StrEnum):
@@ -70,14 +124,20 @@ class TextDelta(BaseModel):
 
 
 class Completion(BaseModel):
-    """A whole answer, always the last thing that a Completer yields."""
+    """A whole answer, always the last thing that a Completer yields.
+
+    Attributes:
+        provider: Who gave it; None until the provider service says so.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     text: str
     finish: FinishReason
+    tool_calls: tuple[ToolCall, ...] = ()
     usage: Usage = Usage()
     model: str = ""
     request_id: str | None = None
     charged_usd: Decimal | None = None
     limits: RateLimits | None = None
+    provider: str | None = None

@@ -84,7 +84,7 @@ class ProviderConfig(BaseModel):
     cached_input_price: Price | None = None
     max_concurrent: int = Field(10, ge=1, le=1000)
     context_window: int | None = Field(None, ge=1)
-    features: frozenset[Feature] = frozenset({Feature.JSON_SCHEMA})
+    features: frozenset[Feature] = frozenset({Feature.JSON_SCHEMA, Feature.TOOLS})
     daily_budget_usd: Annotated[Decimal, Field(gt=0, allow_inf_nan=False)] | None = None
     unusable: str | None = None
 

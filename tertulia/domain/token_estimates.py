@@ -1,6 +1,8 @@
 """How many tokens a text comes to, where nobody has counted them."""
 
-from tertulia.domain.completions import CompletionRequest, Usage
+import json
+
+from tertulia.domain.completions import ChatMessage, CompletionRequest, Tool, Usage
 
 # Of UTF-8: a token is about four letters of English, and a little more than one Chinese character.
 BYTES_PER_TOKEN = 4
@@ -18,7 +20,16 @@ def tokens(text_size: int) -> int:
 
 def prompt_tokens(request: CompletionRequest) -> int:
     """Estimate the tokens of a prompt."""
-    return tokens(sum(size(message.text) for message in request.messages))
+    written = sum(size(message.text) + _size_of_calls(message) for message in request.messages)
+    return tokens(written + sum(_size_of_tool(tool) for tool in request.tools))
+
+
+def _size_of_calls(message: ChatMessage) -> int:
+    return sum(size(call.name) + size(call.arguments) for call in message.tool_calls)
+
+
+def _size_of_tool(tool: Tool) -> int:
+    return size(tool.name) + size(tool.description) + size(json.dumps(tool.parameters))
 
 
 def usage_so_far(request: CompletionRequest, said: int, reported: Usage | None = None) -> Usage:

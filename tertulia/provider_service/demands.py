@@ -8,8 +8,9 @@ from tertulia.domain.token_estimates import prompt_tokens
 
 def demand_of(request: CompletionRequest) -> Demand:
     """Estimate the size of a request, and name what it needs beyond plain text."""
+    needed = {Feature.JSON_SCHEMA: request.json_schema is not None or request.json_object, Feature.TOOLS: request.tools}
     return Demand(
         input_tokens=prompt_tokens(request),
         max_tokens=request.max_tokens,
-        needs=frozenset() if request.json_schema is None else frozenset({Feature.JSON_SCHEMA}),
+        needs=frozenset(feature for feature, wanted in needed.items() if wanted),
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -29,6 +29,8 @@ class Fallback:
     Args:
         tenant: Whose budget it is.
         deadline: No attempt begins and nothing is waited for after this time.
+        only: Nobody else is asked; everybody may be where it is empty.
+        on_text: Gets the text as it comes. What it has been given can't be taken back: then nobody else is asked.
     """
 
     def __init__(
@@ -39,6 +41,8 @@ class Fallback:
         tenant: str,
         deadline: datetime,
         *,
+        only: Collection[ProviderName],
+        on_text: Callable[[str], None] | None,
         now: Callable[[], datetime],
         new_id: Callable[[], str],
         chance: random.Random,
@@ -48,6 +52,9 @@ class Fallback:
         self._request = request
         self._tenant = tenant
         self._deadline = deadline
+        self._demand = replace(demand_of(request), only=frozenset(only))
+        self._on_text = on_text
+        self._shown = False
         self._now = now
         self._new_id = new_id
         self._chance = chance
@@ -66,11 +73,11 @@ class Fallback:
             Unavailable: Storage is away, or there is nobody to ask.
         """
         while self._failure is None or self._now() < self._deadline:
-            decision = self._choice.decide(replace(demand_of(self._request), tried=self._tried))
+            decision = self._choice.decide(replace(self._demand, tried=self._tried))
             if not decision.order:
                 await self._wait(decision)
             elif made := await self._ask(decision):
-                return made.completion
+                return made.completion.model_copy(update={"provider": decision.order[0]})
         raise self._failure
 
     async def _ask(self, decision: Decision) -> Made | None:
@@ -80,11 +87,13 @@ class Fallback:
         self._tried |= {provider}
         for number in range(1, 1 + retries.allowed_here(self._ledger, candidate, behind)):
             try:
-                return await self._calls.make(self._key(provider, number), self._request, _nobody_listens)
+                return await self._calls.make(self._key(provider, number), self._request, self._heard)
             except NotAdmitted as refusal:
                 self._refusal = _earlier(self._refusal, refusal)
                 return None
             except ProviderFailure as failure:
+                if self._shown:
+                    raise
                 self._failure = failure
                 self._ledger += _failed(failure)
                 if not routing.again_later(failure.failure):
@@ -96,11 +105,16 @@ class Fallback:
             raise self._failure
         return None
 
+    def _heard(self, text: str) -> None:
+        if self._on_text is not None:
+            self._shown = True
+            self._on_text(text)
+
     async def _wait(self, decision: Decision) -> None:
         """Wait until one of those who were passed over may be asked; then others may be asked again too."""
         times = [decision.retry_at, self._refusal.retry_at if self._refusal else None]
         # Those that have been tried count too, where a gate is all that keeps them from being asked again.
-        again = self._choice.look(replace(demand_of(self._request), tried=self._never_again))
+        again = self._choice.look(replace(self._demand, tried=self._never_again))
         if not again.order:
             times.append(again.retry_at)
         pause = self._until(times)
@@ -157,7 +171,3 @@ def _earlier(known: NotAdmitted | None, new: NotAdmitted) -> NotAdmitted:
 def _nobody(decision: Decision) -> Unavailable:
     reasons = "; ".join(f"{each.provider}: {each.reason}" for each in decision.passed_over)
     return Unavailable("every provider", reasons or "none is configured")
-
-
-def _nobody_listens(_text: str) -> None:
-    """Take text of an answer that is wanted as a whole."""

@@ -1,7 +1,7 @@
 """The provider service: who is asked, the asking itself, and the care of the providers. One for each process."""
 
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -144,13 +144,21 @@ class ProviderService:
         return await self._calls.make(key, request, on_text)
 
     async def execute_with_fallback(
-        self, request: CompletionRequest, *, tenant: str = DEFAULT_TENANT, within: timedelta = PATIENCE
+        self,
+        request: CompletionRequest,
+        *,
+        tenant: str = DEFAULT_TENANT,
+        within: timedelta = PATIENCE,
+        only: Collection[ProviderName] = (),
+        on_text: Callable[[str], None] | None = None,
     ) -> Completion:
         """Ask one provider after the other until one answers; wait for one where that is worth it.
 
         Args:
             tenant: Whose budget it is.
             within: No attempt begins and nothing is waited for after this time.
+            only: Nobody else is asked; everybody may be where it is empty.
+            on_text: Gets the text as it comes. Once it has had some, a failure is the end: nothing can be taken back.
 
         Raises:
             ProviderFailure: The last one, where nobody answered.
@@ -163,6 +171,8 @@ class ProviderService:
             request,
             tenant,
             self._now() + within,
+            only=only,
+            on_text=on_text,
             now=self._now,
             new_id=self._new_id,
             chance=self._chance,

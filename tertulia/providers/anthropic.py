@@ -1,16 +1,27 @@
 """The wire of Anthropic's Messages API, streamed as server-sent events."""
 
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 
-from tertulia.domain.completions import Completion, CompletionRequest, FinishReason, TextDelta, Usage
+from tertulia.domain.completions import (
+    ChatMessage,
+    Completion,
+    CompletionRequest,
+    FinishReason,
+    TextDelta,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    Usage,
+)
 from tertulia.domain.health import ProbeResult
 from tertulia.domain.token_estimates import size
-from tertulia.providers import attempt, calls, errors, prompt
+from tertulia.providers import attempt, calls, errors, prompt, untrusted
 from tertulia.providers.attempt import Bill, Stage
 from tertulia.providers.endpoint import Endpoint
 from tertulia.providers.sse import JSONEvent, JSONEventDecoder
@@ -28,6 +39,8 @@ _FINISH = {
     "tool_use": FinishReason.TOOL_CALLS,
     "refusal": FinishReason.CONTENT_FILTER,
 }
+
+_CHOICES = {"auto": "auto", "none": "none", "required": "any"}
 
 # What structured output understands of JSON Schema; anything else (`minimum`, `pattern`) is refused with a 400.
 _KEYWORDS = frozenset(
@@ -66,14 +79,54 @@ def _body(request: CompletionRequest, model: str) -> dict[str, Any]:
     body: dict[str, Any] = {
         "model": model,
         "max_tokens": request.max_tokens,
-        "messages": [{"role": message.role, "content": message.text} for message in prompt.dialogue(request)],
+        "messages": _messages(request),
         "stream": True,
     }
+    if request.stop:
+        body["stop_sequences"] = list(request.stop)
+    if request.tools:
+        body |= {"tools": [_tool(tool) for tool in request.tools], "tool_choice": _tool_choice(request.tool_choice)}
     if instructions := prompt.instructions(request):
         body["system"] = instructions
     if request.json_schema is not None:
+        # A plain JSON object has no form here; the instructions that ask for one have to do.
         body["output_config"] = {"format": {"type": "json_schema", "schema": _narrowed(request.json_schema)}}
     return body
+
+
+def _messages(request: CompletionRequest) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = []
+    for message in prompt.dialogue(request):
+        if message.role != "tool":
+            messages.append({"role": message.role, "content": _content(message)})
+            continue
+        answer = {"type": "tool_result", "tool_use_id": message.tool_call_id, "content": message.text}
+        if messages and isinstance(messages[-1]["content"], list) and messages[-1]["role"] == "user":
+            # What the tools answer that were called together goes back together.
+            messages[-1]["content"].append(answer)
+        else:
+            messages.append({"role": "user", "content": [answer]})
+    return messages
+
+
+def _content(message: ChatMessage) -> str | list[dict[str, Any]]:
+    if not message.tool_calls:
+        return message.text
+    said = [{"type": "text", "text": message.text}] if message.text else []
+    uses = [
+        {"type": "tool_use", "id": call.id, "name": call.name, "input": prompt.arguments(call)}
+        for call in message.tool_calls
+    ]
+    return [*said, *uses]
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    schema = tool.parameters or {"type": "object", "properties": {}}
+    return {"name": tool.name, "description": tool.description, "input_schema": schema}
+
+
+def _tool_choice(choice: ToolChoice) -> dict[str, str]:
+    return {"type": "tool", "name": choice.name} if choice.name is not None else {"type": _CHOICES[choice.mode]}
 
 
 def _narrowed(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,12 +147,26 @@ def _narrowed_part(keyword: str, value: Any) -> Any:
             return value
 
 
+@dataclass(slots=True)
+class _Call:
+    """A call of a tool. A block that is streamed begins with an empty input, and its pieces follow."""
+
+    id: str
+    name: str
+    given: str
+    pieces: list[str] = field(default_factory=list)
+
+    def whole(self) -> ToolCall:
+        return ToolCall(id=self.id, name=self.name, arguments="".join(self.pieces) or self.given)
+
+
 class MessageAnswer:
     """One answer on this wire, read off its bytes. A server that did not stream sends all of it as one message."""
 
     def __init__(self) -> None:
         self._events = JSONEventDecoder()
         self._texts: list[str] = []
+        self._calls: dict[int, _Call] = {}
         self._said = 0
         self._speaking = False
         self._stopped = False
@@ -143,6 +210,7 @@ class MessageAnswer:
             Completion(
                 text="".join(self._texts),
                 finish=self._finish,
+                tool_calls=tuple(call.whole() for _, call in sorted(self._calls.items())),
                 usage=_usage(self._usage),
                 model=self._model,
                 request_id=self._id,
@@ -163,8 +231,10 @@ class MessageAnswer:
             case "message_start":
                 self._take_message(mapping(event.get("message")))
             case "content_block_start":
+                self._take_call(event.get("index"), mapping(event.get("content_block")))
                 yield from self._take_content(mapping(event.get("content_block")))
             case "content_block_delta":
+                self._take_arguments(event.get("index"), mapping(event.get("delta")))
                 yield from self._take_content(mapping(event.get("delta")))
             case "message_delta":
                 self._take_end(mapping(event.get("delta")))
@@ -189,6 +259,17 @@ class MessageAnswer:
             self._texts.append(text)
             yield text
 
+    def _take_call(self, index: object, block: Mapping[str, Any]) -> None:
+        if block.get("type") == "tool_use" and isinstance(index, int):
+            given = mapping(block.get("input"))
+            self._calls[index] = _Call(string(block.get("id")), string(block.get("name")), untrusted.written(given))
+
+    def _take_arguments(self, index: object, delta: Mapping[str, Any]) -> None:
+        call = self._calls.get(index) if isinstance(index, int) else None
+        if call is not None:
+            call.pieces.append(string(delta.get("partial_json")))
+            self._said += size(call.pieces[-1])
+
     def _take_end(self, ending: Mapping[str, Any]) -> None:
         if reason := string(ending.get("stop_reason")):
             # An unknown reason still says that the answer has ended.
@@ -200,7 +281,8 @@ class MessageAnswer:
 
     def _take_whole(self, message: Mapping[str, Any]) -> Iterator[str]:
         self._take_message(message)
-        for block in items(message.get("content")):
+        for index, block in enumerate(items(message.get("content"))):
+            self._take_call(index, mapping(block))
             yield from self._take_content(mapping(block))
         self._take_end(message)
         self._counted = "usage" in message

@@ -106,16 +106,21 @@ def truncated() -> ProviderFailure:
 
 
 def answered(completion: Completion) -> Completion:
-    """Return the completion if it says anything.
+    """Return the completion if it says anything, or calls a tool.
 
     Raises:
         ProviderFailure: CONTENT_POLICY where nothing but a refusal came; MALFORMED where it is empty.
     """
-    if completion.text:
+    if completion.text or completion.tool_calls:
         return completion
     if completion.finish is FinishReason.CONTENT_FILTER:
         raise ProviderFailure(FailureClass.CONTENT_POLICY, "the provider refused to answer")
     raise ProviderFailure(FailureClass.MALFORMED, f"the answer is empty (it ended by {completion.finish})")
+
+
+def _asked_for(request: CompletionRequest, completion: Completion) -> Completion:
+    """Leave out calls of tools that nobody has offered."""
+    return completion if request.tools else answered(completion.model_copy(update={"tool_calls": ()}))
 
 
 async def stream(
@@ -135,7 +140,7 @@ async def stream(
             async with aclosing(_texts(response, answer, clocks, started)) as texts:
                 async for text in texts:
                     yield TextDelta(text=text)
-            yield answer.completion().model_copy(update={"limits": limits})
+            yield _asked_for(request, answer.completion()).model_copy(update={"limits": limits})
     except ProviderFailure as failure:
         bill = answer.bill
         if bill.said or bill.usage.source == "reported":

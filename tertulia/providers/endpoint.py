@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from tertulia.domain.completions import CompletionRequest
+from tertulia.domain.completions import ChatMessage, CompletionRequest
 from tertulia.providers.attempt import Clocks
 from tertulia.providers.calls import Call
 
@@ -34,7 +34,8 @@ class Endpoint:
 
     def ask(self, path: str, headers: Mapping[str, str], body: Mapping[str, Any], request: CompletionRequest) -> Call:
         """Describe the call that asks for an answer. No error will quote the key or what people wrote."""
-        secrets = (self._key, *(message.text for message in request.messages))
+        written = (text for message in request.messages for text in (message.text, *_arguments(message)))
+        secrets = (self._key, *written)
         return Call("POST", self.base_url + path, self._sent(headers), json.dumps(body).encode(), secrets)
 
     def look_up(self, path: str, headers: Mapping[str, str]) -> Call:
@@ -54,3 +55,7 @@ class Endpoint:
             # What is compressed can't be shown before the compressor has filled its block.
             "accept-encoding": "identity",
         }
+
+
+def _arguments(message: ChatMessage) -> tuple[str, ...]:
+    return tuple(call.arguments for call in message.tool_calls)

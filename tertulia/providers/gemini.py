@@ -7,11 +7,21 @@ from urllib.parse import quote
 
 import httpx
 
-from tertulia.domain.completions import Completion, CompletionRequest, FinishReason, TextDelta, Usage
+from tertulia.domain.completions import (
+    ChatMessage,
+    Completion,
+    CompletionRequest,
+    FinishReason,
+    TextDelta,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    Usage,
+)
 from tertulia.domain.errors import FailureClass, ProviderFailure
 from tertulia.domain.health import ProbeResult
 from tertulia.domain.token_estimates import size
-from tertulia.providers import attempt, calls, errors, prompt
+from tertulia.providers import attempt, calls, errors, prompt, untrusted
 from tertulia.providers.attempt import Bill, Stage
 from tertulia.providers.endpoint import Endpoint
 from tertulia.providers.sse import JSONEvent, JSONEventDecoder
@@ -20,7 +30,8 @@ from tertulia.providers.untrusted import count, items, mapping, string
 # Thoughts count against the limit of the answer. Without room for them there would be none left to answer with.
 ROOM_FOR_THOUGHTS = 2048
 
-_ROLES = {"user": "user", "assistant": "model"}
+_ROLES = {"user": "user", "assistant": "model", "tool": "user"}
+_MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 _FINISH = {
     "STOP": FinishReason.STOP,
     "MAX_TOKENS": FinishReason.LENGTH,
@@ -62,12 +73,50 @@ class GeminiContent:
 
 def _body(request: CompletionRequest) -> dict[str, Any]:
     body: dict[str, Any] = {
-        "contents": [{"role": _ROLES[m.role], "parts": [{"text": m.text}]} for m in prompt.dialogue(request)],
+        "contents": _contents(request),
         "generationConfig": _generation(request),
     }
+    if request.tools:
+        body["tools"] = [{"functionDeclarations": [_declaration(tool) for tool in request.tools]}]
+        body["toolConfig"] = {"functionCallingConfig": _calling(request.tool_choice)}
     if instructions := prompt.instructions(request):
         body["systemInstruction"] = {"parts": [{"text": instructions}]}
     return body
+
+
+def _contents(request: CompletionRequest) -> list[dict[str, Any]]:
+    contents: list[dict[str, Any]] = []
+    for message, tool in prompt.with_tools(prompt.dialogue(request)):
+        role, parts = _ROLES[message.role], _parts(message, tool)
+        if contents and message.role == "tool" and contents[-1]["role"] == role:
+            # What the tools answer that were called together goes back together.
+            contents[-1]["parts"] += parts
+        else:
+            contents.append({"role": role, "parts": parts})
+    return contents
+
+
+def _parts(message: ChatMessage, tool: str) -> list[dict[str, Any]]:
+    if message.role == "tool":
+        return [{"functionResponse": {"name": tool, "response": {"output": message.text}}}]
+    text = [{"text": message.text}] if message.text or not message.tool_calls else []
+    return [*text, *map(_call, message.tool_calls)]
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    part: dict[str, Any] = {"functionCall": {"name": call.name, "args": prompt.arguments(call)}}
+    return part if call.signature is None else {**part, "thoughtSignature": call.signature}
+
+
+def _declaration(tool: Tool) -> dict[str, Any]:
+    declaration: dict[str, Any] = {"name": tool.name, "description": tool.description}
+    return {**declaration, "parametersJsonSchema": tool.parameters} if tool.parameters else declaration
+
+
+def _calling(choice: ToolChoice) -> dict[str, Any]:
+    if choice.name is not None:
+        return {"mode": "ANY", "allowedFunctionNames": [choice.name]}
+    return {"mode": _MODES[choice.mode]}
 
 
 def _generation(request: CompletionRequest) -> dict[str, Any]:
@@ -76,6 +125,10 @@ def _generation(request: CompletionRequest) -> dict[str, Any]:
         config["temperature"] = request.temperature
     if request.json_schema is not None:
         config |= {"responseMimeType": "application/json", "responseJsonSchema": request.json_schema}
+    elif request.json_object:
+        config["responseMimeType"] = "application/json"
+    if request.stop:
+        config["stopSequences"] = list(request.stop)
     return config
 
 
@@ -91,7 +144,7 @@ class ContentAnswer:
         self._texts: list[str] = []
         self._said = 0
         self._speaking = False
-        self._calls_tools = False
+        self._calls: list[ToolCall] = []
         self._finish: FinishReason | None = None
         self._usage: Mapping[str, Any] = {}
         self._model = ""
@@ -127,7 +180,8 @@ class ContentAnswer:
         return attempt.answered(
             Completion(
                 text="".join(self._texts),
-                finish=FinishReason.TOOL_CALLS if self._calls_tools else self._finish,
+                finish=FinishReason.TOOL_CALLS if self._calls else self._finish,
+                tool_calls=tuple(self._calls),
                 usage=_usage(self._usage),
                 model=self._model,
                 request_id=self._id,
@@ -152,7 +206,9 @@ class ContentAnswer:
             self._finish = _finished(finish)
 
     def _read_part(self, part: Mapping[str, Any]) -> Iterator[str]:
-        self._calls_tools = self._calls_tools or "functionCall" in part
+        if "functionCall" in part:
+            self._calls.append(_tool_call(part, len(self._calls)))
+            self._said += size(self._calls[-1].arguments)
         text = string(part.get("text"))
         if text or "functionCall" in part:
             self._speaking = True
@@ -160,6 +216,16 @@ class ContentAnswer:
             shown = "" if part.get("thought") else text
             self._texts.append(shown)
             yield shown
+
+
+def _tool_call(part: Mapping[str, Any], place: int) -> ToolCall:
+    call = mapping(part.get("functionCall"))
+    return ToolCall(
+        id=string(call.get("id")) or f"call_{place}",
+        name=string(call.get("name")),
+        arguments=untrusted.written(mapping(call.get("args"))),
+        signature=string(part.get("thoughtSignature")) or None,
+    )
 
 
 def _raise_error(chunk: Mapping[str, Any]) -> None:

@@ -7,11 +7,19 @@ from typing import Any
 
 import httpx
 
-from tertulia.domain.completions import Completion, CompletionRequest, FinishReason, TextDelta, Usage
+from tertulia.domain.completions import (
+    ChatMessage,
+    Completion,
+    CompletionRequest,
+    FinishReason,
+    TextDelta,
+    ToolCall,
+    Usage,
+)
 from tertulia.domain.errors import FailureClass, ProviderFailure
 from tertulia.domain.health import ProbeResult
 from tertulia.domain.token_estimates import size
-from tertulia.providers import attempt, calls, errors
+from tertulia.providers import attempt, calls, errors, prompt, untrusted
 from tertulia.providers.attempt import Bill, Clocks, Stage
 from tertulia.providers.endpoint import Endpoint
 from tertulia.providers.sse import JSONEvent, JSONEventDecoder, LineDecoder
@@ -83,15 +91,33 @@ def _body(request: CompletionRequest, model: str, context_window: int | None) ->
         options["num_ctx"] = context_window
     if request.temperature is not None:
         options["temperature"] = request.temperature
+    if request.stop:
+        options["stop"] = list(request.stop)
     body: dict[str, Any] = {
         "model": model,
-        "messages": [{"role": message.role, "content": message.text} for message in request.messages],
+        "messages": [_message(*spoken) for spoken in prompt.with_tools(request.messages)],
         "options": options,
         # Thoughts count against the limit of the answer, and on a machine of one's own they take their time.
         "think": False,
         "stream": True,
     }
-    return body if request.json_schema is None else {**body, "format": request.json_schema}
+    if request.tools and request.tool_choice.mode != "none":
+        # It can't be told to call one.
+        body["tools"] = [{"type": "function", "function": tool.model_dump()} for tool in request.tools]
+    if request.json_schema is not None or request.json_object:
+        body["format"] = request.json_schema or "json"
+    return body
+
+
+def _message(message: ChatMessage, tool: str) -> dict[str, Any]:
+    written: dict[str, Any] = {"role": message.role, "content": message.text}
+    if message.role == "tool":
+        written["tool_name"] = tool
+    if message.tool_calls:
+        written["tool_calls"] = [
+            {"function": {"name": call.name, "arguments": prompt.arguments(call)}} for call in message.tool_calls
+        ]
+    return written
 
 
 class ChatLines:
@@ -102,7 +128,7 @@ class ChatLines:
         self._texts: list[str] = []
         self._said = 0
         self._speaking = False
-        self._calls_tools = False
+        self._calls: list[ToolCall] = []
         self._done: Mapping[str, Any] | None = None
 
     @property
@@ -138,7 +164,8 @@ class ChatLines:
         return attempt.answered(
             Completion(
                 text="".join(self._texts),
-                finish=FinishReason.TOOL_CALLS if self._calls_tools else finish,
+                finish=FinishReason.TOOL_CALLS if self._calls else finish,
+                tool_calls=tuple(self._calls),
                 usage=_usage(self._done),
                 model=string(self._done.get("model")),
             )
@@ -160,11 +187,19 @@ class ChatLines:
     def _read_message(self, message: Mapping[str, Any]) -> Iterator[str]:
         text = string(message.get("content"))
         self._said += size(text) + size(string(message.get("thinking")))
-        self._calls_tools = self._calls_tools or bool(message.get("tool_calls"))
+        for call in items(message.get("tool_calls")):
+            self._take_call(mapping(mapping(call).get("function")))
         if text or message.get("thinking") or message.get("tool_calls"):
             self._speaking = True
             self._texts.append(text)
             yield text
+
+    def _take_call(self, function: Mapping[str, Any]) -> None:
+        arguments = untrusted.written(mapping(function.get("arguments")))
+        self._calls.append(
+            ToolCall(id=f"call_{len(self._calls)}", name=string(function.get("name")), arguments=arguments)
+        )
+        self._said += size(arguments)
 
 
 def _usage(done: Mapping[str, Any]) -> Usage:

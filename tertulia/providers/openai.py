@@ -1,14 +1,24 @@
 """The wire of OpenAI's chat completions, spoken by OpenRouter, Groq and most self-hosted servers."""
 
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
 import httpx
 
-from tertulia.domain.completions import Completion, CompletionRequest, FinishReason, TextDelta, Usage
+from tertulia.domain.completions import (
+    ChatMessage,
+    Completion,
+    CompletionRequest,
+    FinishReason,
+    TextDelta,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    Usage,
+)
 from tertulia.domain.errors import FailureClass, ProviderFailure
 from tertulia.domain.health import ProbeResult
 from tertulia.domain.providers import ProviderKind
@@ -96,22 +106,67 @@ def _judge_key(body: object) -> str:
 def _body(request: CompletionRequest, model: str, peculiar: _Peculiarities) -> dict[str, Any]:
     body: dict[str, Any] = {
         "model": model,
-        "messages": [{"role": message.role, "content": message.text} for message in request.messages],
+        "messages": [_message(message) for message in request.messages],
         peculiar.max_tokens: request.max_tokens,
     }
     if request.temperature is not None:
         body["temperature"] = request.temperature
-    if request.json_schema is not None:
-        body["response_format"] = {"type": "json_schema", "json_schema": _json_schema(request.json_schema)}
-    if request.json_schema is None or peculiar.streams_json:
+    if request.stop:
+        body["stop"] = list(request.stop)
+    if request.tools:
+        body |= {"tools": [_tool(tool) for tool in request.tools], "tool_choice": _tool_choice(request.tool_choice)}
+    structured = _response_format(request)
+    if structured:
+        body["response_format"] = structured
+    if not structured or peculiar.streams_json:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     return body
+
+
+def _message(message: ChatMessage) -> dict[str, Any]:
+    written: dict[str, Any] = {"role": message.role, "content": message.text}
+    if message.tool_call_id is not None:
+        written["tool_call_id"] = message.tool_call_id
+    if message.tool_calls:
+        written["tool_calls"] = [_call(call) for call in message.tool_calls]
+        written["content"] = message.text or None
+    return written
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    return {"type": "function", "function": tool.model_dump()}
+
+
+def _tool_choice(choice: ToolChoice) -> str | dict[str, Any]:
+    return choice.mode if choice.name is None else {"type": "function", "function": {"name": choice.name}}
+
+
+def _response_format(request: CompletionRequest) -> dict[str, Any] | None:
+    if request.json_schema is not None:
+        return {"type": "json_schema", "json_schema": _json_schema(request.json_schema)}
+    return {"type": "json_object"} if request.json_object else None
 
 
 def _json_schema(schema: dict[str, Any]) -> dict[str, Any]:
     # Strict decoding refuses schemas that leave room for more properties.
     strict = schema.get("additionalProperties") is False
     return {"name": "answer", "schema": schema, "strict": strict}
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call of a tool, as its fragments come in."""
+
+    id: str = ""
+    name: str = ""
+    arguments: list[str] = field(default_factory=list)
+
+    def whole(self, index: int) -> ToolCall:
+        return ToolCall(id=self.id or f"call_{index}", name=self.name, arguments="".join(self.arguments) or "{}")
 
 
 class ChatAnswer:
@@ -121,6 +176,7 @@ class ChatAnswer:
         self._charges = charges
         self._events = JSONEventDecoder()
         self._texts: list[str] = []
+        self._calls: dict[int, _Call] = {}
         self._said = 0
         self._speaking = False
         self._refused = False
@@ -170,6 +226,7 @@ class ChatAnswer:
             Completion(
                 text=text,
                 finish=FinishReason.CONTENT_FILTER if self._refused and not text else finish,
+                tool_calls=tuple(call.whole(index) for index, call in sorted(self._calls.items())),
                 usage=bill.usage,
                 model=self._model,
                 request_id=self._id,
@@ -204,12 +261,24 @@ class ChatAnswer:
         text = string(delta.get("content"))
         thought = string(delta.get("reasoning")) or string(delta.get("reasoning_content"))
         self._said += size(text) + size(thought)
+        for place, call in enumerate(items(delta.get("tool_calls"))):
+            self._take_call(place, mapping(call))
         self._refused = self._refused or bool(delta.get("refusal"))
         if text:
             self._texts.append(text)
         if text or any(delta.get(kind) for kind in ("reasoning", "reasoning_content", "tool_calls", "refusal")):
             self._speaking = True
             yield text
+
+    def _take_call(self, place: int, piece: Mapping[str, Any]) -> None:
+        # Fragments name their call by its index; in a whole message the place tells it.
+        index = piece.get("index")
+        call = self._calls.setdefault(index if isinstance(index, int) else place, _Call())
+        function = mapping(piece.get("function"))
+        call.id = string(piece.get("id")) or call.id
+        call.name = string(function.get("name")) or call.name
+        call.arguments.append(string(function.get("arguments")))
+        self._said += size(call.arguments[-1])
 
     def _charge(self, usage: Mapping[str, Any]) -> Decimal | None:
         amount = number(usage.get("cost"))

@@ -46,3 +46,14 @@ def number(value: object) -> Decimal | None:
 def count(value: object) -> int:
     """Return the whole number of at least 0 that the value is or spells, else 0."""
     return max(0, int(number(value) or 0))
+
+
+def written(value: Mapping[str, Any]) -> str:
+    """Write an object as JSON again."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_as_number)
+
+
+def _as_number(value: object) -> int | float:
+    if not isinstance(value, Decimal):
+        raise TypeError(value)
+    return float(value)

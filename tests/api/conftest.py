@@ -25,6 +25,7 @@ from tests.fakes import (
     InMemoryRecords,
     InMemoryTranscripts,
     ScriptedAnalytics,
+    ScriptedCompletions,
     ScriptedEvents,
     ScriptedSessions,
 )
@@ -49,6 +50,7 @@ class World:
     events: ScriptedEvents = field(default_factory=ScriptedEvents)
     providers: InMemoryProviders = field(default_factory=InMemoryProviders)
     analytics: ScriptedAnalytics = field(default_factory=ScriptedAnalytics)
+    completions: ScriptedCompletions = field(default_factory=ScriptedCompletions)
 
     def __post_init__(self) -> None:
         self.sessions = ScriptedSessions(self.records, self.transcripts, self.events)
@@ -59,6 +61,7 @@ class World:
             events=self.events,
             definitions=InMemoryDefinitions(GREETER),
             providers=self.providers,
+            completions=self.completions,
             doorkeeper=Doorkeeper(InMemoryApiKeys(), SessionTokens(None), required=False),
             recruiting=None,  # type: ignore[arg-type]  # its calls are tested over a real database
             analytics=self.analytics,
@@ -101,6 +104,7 @@ _REQUIRED = (
     "events",
     "definitions",
     "providers",
+    "completions",
     "recruiting",
     "analytics",
     "doorkeeper",

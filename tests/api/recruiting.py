@@ -29,6 +29,7 @@ from tests.fakes import (
     InMemoryDefinitions,
     InMemoryRecords,
     InMemoryTranscripts,
+    ScriptedCompletions,
     ScriptedEvents,
     ScriptedSessions,
 )
@@ -80,6 +81,7 @@ class Office:
                 events=events,
                 definitions=InMemoryDefinitions(),
                 providers=InMemoryProviders(),
+                completions=ScriptedCompletions(),
                 recruiting=RecruitingPorts(
                     jobs=PostgresJobs(pool),
                     applications=PostgresApplications(pool),

@@ -533,7 +533,7 @@ class TestDecision:
         }
 
     async def test_it_depends_on_what_is_asked(self, api: httpx.AsyncClient) -> None:
-        await api.patch("/v1/providers/groq", json={"context_window": 1000})
+        await api.patch("/v1/providers/groq", json={"context_window": 1000, "features": ["json_schema"]})
 
         small = (await api.get("/v1/providers/decision", params={"input_tokens": 100, "max_tokens": 100})).json()
         large = (await api.get("/v1/providers/decision", params={"input_tokens": 5000})).json()

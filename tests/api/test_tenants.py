@@ -28,7 +28,7 @@ NOBODYS: Mapping[str, str] = {
     "tenant": "nobodys",
 }
 # These are of all tenants, and their calls tell nothing of one.
-SHARED = {"name": "groq", "code": "refused", "secret": "guessed"}
+SHARED = {"name": "groq", "code": "refused", "secret": "guessed", "model": "tertulia"}
 
 
 class Acme:
@@ -125,8 +125,9 @@ async def test_the_tenant_itself_finds_all_of_it(acme: Acme) -> None:
         "list_definitions",
         "read_provider_metrics",
         "read_budget",
-        "list_models",
         "follow_session",
+        "list_models",
+        "read_model",
     }
     assert {name for name, (_, text) in seen.items() if CANARY not in text} - silent == set()
 
@@ -223,3 +224,19 @@ async def test_a_tenant_reads_its_own_budget_and_can_not_change_it(api: WholeApi
     assert (await api.call("GET", address, (HOUSE, Scope.OPERATE))).status_code == 200
     assert (await api.call("PUT", address, BOSS, {"daily_usd": "1000"})).status_code == 403
     assert (await api.call("DELETE", address, BOSS)).status_code == 403
+
+
+async def test_anothers_session_cannot_be_talked_in_by_openais_protocol(api: WholeApi, acme: Acme) -> None:
+    def asked(session_id: str) -> dict[str, object]:
+        return {
+            "model": "tertulia",
+            "messages": [{"role": "user", "content": "Hello"}],
+            "metadata": {"session_id": session_id},
+        }
+
+    answers = [
+        await api.call("POST", "/v1/chat/completions", (OTHER, Scope.ADMIN), asked(session_id))
+        for session_id in (acme.ids["session_id"], NOBODYS["session_id"])
+    ]
+
+    assert [(answer.status_code, answer.json()["error"]["code"]) for answer in answers] == [(404, "not_found")] * 2

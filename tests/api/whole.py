@@ -30,6 +30,7 @@ from tests.fakes import (
     InMemoryDefinitions,
     InMemoryRecords,
     InMemoryTranscripts,
+    ScriptedCompletions,
     ScriptedEvents,
     ScriptedSessions,
 )
@@ -103,6 +104,7 @@ def _ports(pool: Pool, api_keys: InMemoryApiKeys) -> ApiPorts:
         definitions=InMemoryDefinitions(GREETER),
         providers=InMemoryProviders(),
         analytics=PostgresAnalytics(pool),
+        completions=ScriptedCompletions(),
         recruiting=RecruitingPorts(
             jobs=PostgresJobs(pool),
             applications=PostgresApplications(pool),

@@ -105,7 +105,7 @@ async def test_a_provider_is_shown_with_how_it_is(tertulia: Cli, world: World) -
     facts = dict(line.strip().split("  ", 1) for line in outcome.out.splitlines()[1:])
     told = {fact: value.strip() for fact, value in facts.items()}
     assert told["model"] == "llama"
-    assert told["features"] == "json_schema"
+    assert told["features"] == "json_schema, tools"
     assert told["daily budget usd"] == "-"
     assert told["breaker"] == "open, until 2026-03-14 12:00:08 (server)"
     assert told["gates"] == "open"

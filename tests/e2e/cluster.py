@@ -23,15 +23,19 @@ ROOT = Path(__file__).parents[2]
 
 
 class Cluster:
-    """One of each part, and what `kill_…` sends is SIGKILL. The servers come back by themselves, ours on request."""
+    """One of each part, and what `kill_…` sends is SIGKILL. The servers come back by themselves, ours on request.
 
-    def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
+    Args:
+        apis: How many processes serve the API, each under a URL of its own.
+    """
+
+    def __init__(self, directory: Path, environment: Mapping[str, str], *, apis: int = 1) -> None:
         self.directory = directory
         self._environment = environment
         self._exit = AsyncExitStack()
         self._workers: list[Process] = []
-        self._api: Process | None = None
-        self._port = _free_port()
+        self._apis: dict[int, Process] = {}
+        self._ports = [_free_port() for _ in range(apis)]
         self.postgres = EmbeddedPostgres(directory / "postgres")
         self.temporal = EmbeddedTemporal(directory / "temporal")
 
@@ -40,14 +44,15 @@ class Cluster:
         await self._exit.enter_async_context(self.temporal)
         self.http = await self._exit.enter_async_context(httpx.AsyncClient(base_url=self.url, timeout=90))
         await self.start_worker()
-        await self.start_api()
+        for number in range(len(self._ports)):
+            await self.start_api(number)
         await self.ready()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for process in [*self._workers, *([self._api] if self._api else [])]:
+        for process in [*self._workers, *self._apis.values()]:
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
@@ -55,7 +60,11 @@ class Cluster:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return self.urls[0]
+
+    @property
+    def urls(self) -> Sequence[str]:
+        return [f"http://127.0.0.1:{port}" for port in self._ports]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -63,7 +72,7 @@ class Cluster:
             **{name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")},
             "DATABASE_URL": self.postgres.dsn,
             "TEMPORAL_ADDRESS": self.temporal.address,
-            "TERTULIA_PORT": str(self._port),
+            "TERTULIA_PORT": str(self._ports[0]),
             "TERTULIA_URL": self.url,
             **self._environment,
         }
@@ -74,12 +83,11 @@ class Cluster:
     async def kill_worker(self) -> None:
         await _kill(self._workers.pop(0))
 
-    async def start_api(self) -> None:
-        self._api = await self._start("serve")
+    async def start_api(self, number: int = 0) -> None:
+        self._apis[number] = await self._start("serve", "--port", str(self._ports[number]))
 
-    async def kill_api(self) -> None:
-        assert self._api
-        await _kill(self._api)
+    async def kill_api(self, number: int = 0) -> None:
+        await _kill(self._apis[number])
 
     async def kill_postgres(self) -> None:
         await _kill_and_see_it_return(self.postgres)
@@ -88,10 +96,14 @@ class Cluster:
         await _kill_and_see_it_return(self.temporal)
 
     async def ready(self) -> None:
-        """Wait until the API answers and reaches everything behind it."""
+        """Wait until every process of the API answers and reaches everything behind it."""
+        for url in self.urls:
+            await self._ready(url)
+
+    async def _ready(self, url: str) -> None:
         while True:
             with suppress(httpx.HTTPError):
-                if (await self.http.get("/readyz")).is_success:
+                if (await self.http.get(f"{url}/readyz")).is_success:
                     return
             await asyncio.sleep(0.1)
 

@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from tertulia.domain.completions import FinishReason, Usage
+from tertulia.domain.completions import FinishReason, ToolCall, Usage
 from tertulia.domain.errors import FailureClass
-from tests.providers.recorded import Stream
+from tests.providers.recorded import ASK, LOOK, Stream, fragments
 
 
 def event(name: str, **data: Any) -> bytes:
@@ -100,20 +100,36 @@ ANSWERS = (
         BEGIN
         + say("Let me see.")
         + block("tool_use", index=1, id="t1", name="look", input={})
-        + delta("input_json", index=1, partial_json="x") * 20
+        + b"".join(delta("input_json", index=1, partial_json=piece) for piece in fragments(LOOK, 20))
         + end("tool_use"),
         "Let me see.",
         finish=FinishReason.TOOL_CALLS,
         usage=BEGUN,
+        calls=(ToolCall(id="t1", name="look", arguments=LOOK),),
+    ),
+    Stream(
+        "only a tool call",
+        BEGIN + block("tool_use", id="t1", name="look", input={}) + end("tool_use"),
+        "",
+        finish=FinishReason.TOOL_CALLS,
+        usage=BEGUN,
+        calls=(ToolCall(id="t1", name="look"),),
     ),
     Stream(
         "two tool calls interleaved",
         BEGIN
         + say("Both.")
-        + b"".join(delta("input_json", index=1 + n % 2, partial_json="y") for n in range(6))
+        + block("tool_use", index=1, id="t1", name="look", input={})
+        + block("tool_use", index=2, id="t2", name="ask", input={})
+        + b"".join(
+            delta("input_json", index=index, partial_json=piece)
+            for pieces in zip(fragments(LOOK, 6), fragments(ASK, 6), strict=True)
+            for index, piece in enumerate(pieces, start=1)
+        )
         + end("tool_use"),
         "Both.",
         finish=FinishReason.TOOL_CALLS,
+        calls=(ToolCall(id="t1", name="look", arguments=LOOK), ToolCall(id="t2", name="ask", arguments=ASK)),
         usage=BEGUN,
     ),
     Stream(
@@ -174,7 +190,10 @@ FAILURES = (
         FailureClass.MALFORMED,
     ),
     Stream(
-        "only a tool call", BEGIN + delta("input_json", partial_json="{}") + end("tool_use"), "", FailureClass.MALFORMED
+        "arguments of no call",
+        BEGIN + delta("input_json", partial_json="{}") + end("tool_use"),
+        "",
+        FailureClass.MALFORMED,
     ),
     Stream("refused", BEGIN + end("refusal"), "", FailureClass.CONTENT_POLICY),
 )

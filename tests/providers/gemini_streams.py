@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tertulia.domain.completions import FinishReason, Usage
+from tertulia.domain.completions import FinishReason, ToolCall, Usage
 from tertulia.domain.errors import FailureClass
 from tests.providers.recorded import Stream
 
@@ -88,12 +88,21 @@ ANSWERS = (
         say("Let me see.") + response(call("look", at="it"), finish="STOP"),
         "Let me see.",
         finish=FinishReason.TOOL_CALLS,
+        calls=(ToolCall(id="call_0", name="look", arguments='{"at":"it"}'),),
     ),
     Stream(
         "two tool calls among the text",
         response(call("look"), {"text": "Both."}, call("ask")) + response(finish="STOP"),
         "Both.",
         finish=FinishReason.TOOL_CALLS,
+        calls=(ToolCall(id="call_0", name="look"), ToolCall(id="call_1", name="ask")),
+    ),
+    Stream(
+        "only a tool call, which is to come back signed",
+        response({**call("look", deep={"n": 0.5}), "thoughtSignature": "c2ln"}, finish="STOP"),
+        "",
+        finish=FinishReason.TOOL_CALLS,
+        calls=(ToolCall(id="call_0", name="look", arguments='{"deep":{"n":0.5}}', signature="c2ln"),),
     ),
     Stream(
         "not streamed",
@@ -145,7 +154,6 @@ FAILURES = (
         "",
         FailureClass.MALFORMED,
     ),
-    Stream("only a tool call", response(call("look"), finish="STOP"), "", FailureClass.MALFORMED),
     Stream("a broken tool call", say("a", "MALFORMED_FUNCTION_CALL"), "a", FailureClass.MALFORMED),
     Stream("a tool that does not exist", response(finish="UNEXPECTED_TOOL_CALL"), "", FailureClass.MALFORMED),
     Stream("too many tool calls", response(finish="TOO_MANY_TOOL_CALLS"), "", FailureClass.MALFORMED),

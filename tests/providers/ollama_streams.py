@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tertulia.domain.completions import FinishReason, Usage
+from tertulia.domain.completions import FinishReason, ToolCall, Usage
 from tertulia.domain.errors import FailureClass
 from tests.providers.recorded import Stream
 
@@ -60,6 +60,14 @@ ANSWERS = (
         say("Let me see.") + say("", tool_calls=[CALL, CALL]) + end(),
         "Let me see.",
         finish=FinishReason.TOOL_CALLS,
+        calls=tuple(ToolCall(id=f"call_{n}", name="look", arguments='{"at":"it"}') for n in range(2)),
+    ),
+    Stream(
+        "only a tool call",
+        say("", tool_calls=[CALL]) + end(),
+        "",
+        finish=FinishReason.TOOL_CALLS,
+        calls=(ToolCall(id="call_0", name="look", arguments='{"at":"it"}'),),
     ),
     Stream(
         "nonsense",
@@ -86,5 +94,4 @@ FAILURES = (
     Stream("an empty answer", STOP, "", FailureClass.MALFORMED),
     Stream("only loaded", end("load"), "", FailureClass.MALFORMED),
     Stream("all of it thought", say("", thinking="Hmm.") + end("length"), "", FailureClass.MALFORMED),
-    Stream("only a tool call", say("", tool_calls=[CALL]) + end(), "", FailureClass.MALFORMED),
 )

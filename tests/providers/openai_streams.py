@@ -1,10 +1,11 @@
 """Answers as they stand on the wire of OpenAI's chat completions, byte for byte, and what each comes to."""
 
+import json
 from decimal import Decimal
 
-from tertulia.domain.completions import FinishReason, Usage
+from tertulia.domain.completions import FinishReason, ToolCall, Usage
 from tertulia.domain.errors import FailureClass
-from tests.providers.recorded import Stream
+from tests.providers.recorded import ASK, LOOK, Stream, fragments
 
 
 def chunk(text: str, finish: str = "null") -> bytes:
@@ -15,7 +16,7 @@ def chunk(text: str, finish: str = "null") -> bytes:
 def tool_call(index: int, arguments: str, name: str = "") -> bytes:
     opening = f'"id":"call_{index}","type":"function",' if name else ""
     named = f'"name":"{name}",' if name else ""
-    call = f'{{"index":{index},{opening}"function":{{{named}"arguments":"{arguments}"}}}}'
+    call = f'{{"index":{index},{opening}"function":{{{named}"arguments":{json.dumps(arguments)}}}}}'
     return f'data: {{"choices":[{{"index":0,"delta":{{"tool_calls":[{call}]}},"finish_reason":null}}]}}\n\n'.encode()
 
 
@@ -110,13 +111,14 @@ ANSWERS = (
             (
                 chunk("Let me see."),
                 tool_call(0, "", "look"),
-                *(tool_call(0, "x") for _ in range(20)),
+                *(tool_call(0, piece) for piece in fragments(LOOK, 20)),
                 chunk("", '"tool_calls"'),
                 DONE,
             )
         ),
         "Let me see.",
         finish=FinishReason.TOOL_CALLS,
+        calls=(ToolCall(id="call_0", name="look", arguments=LOOK),),
     ),
     Stream(
         "two tool calls interleaved",
@@ -125,13 +127,40 @@ ANSWERS = (
                 chunk("Both."),
                 tool_call(0, "", "look"),
                 tool_call(1, "", "ask"),
-                *(tool_call(n % 2, "y") for n in range(6)),
+                *(
+                    tool_call(index, piece)
+                    for pieces in zip(fragments(LOOK, 6), fragments(ASK, 6), strict=True)
+                    for index, piece in enumerate(pieces)
+                ),
                 chunk("", '"function_call"'),
                 DONE,
             )
         ),
         "Both.",
         finish=FinishReason.TOOL_CALLS,
+        calls=(
+            ToolCall(id="call_0", name="look", arguments=LOOK),
+            ToolCall(id="call_1", name="ask", arguments=ASK),
+        ),
+    ),
+    Stream(
+        "only a tool call",
+        tool_call(0, "", "look") + chunk("", '"tool_calls"') + USAGE + DONE,
+        "",
+        finish=FinishReason.TOOL_CALLS,
+        usage=REPORTED,
+        calls=(ToolCall(id="call_0", name="look"),),
+    ),
+    Stream(
+        "a tool call that was not streamed",
+        WHOLE.replace(
+            b'"content":"{\\"value\\": 5}"',
+            b'"content":null,"tool_calls":[{"id":"t1","type":"function","function":{"name":"look","arguments":"{}"}}]',
+        ).replace(b'"stop"', b'"tool_calls"'),
+        "",
+        finish=FinishReason.TOOL_CALLS,
+        usage=REPORTED,
+        calls=(ToolCall(id="t1", name="look"),),
     ),
     Stream("not streamed", WHOLE, '{"value": 5}', usage=REPORTED),
     Stream("not streamed, on many lines", WHOLE.replace(b",", b",\n  "), '{"value": 5}', usage=REPORTED),
@@ -226,9 +255,6 @@ FAILURES = (
         b'data: {"choices":[{"delta":{"reasoning":"hmm"},"finish_reason":"length"}]}\n\n' + DONE,
         "",
         FailureClass.MALFORMED,
-    ),
-    Stream(
-        "only a tool call", tool_call(0, "{}", "look") + chunk("", '"tool_calls"') + DONE, "", FailureClass.MALFORMED
     ),
     Stream("filtered away", chunk("", '"content_filter"') + DONE, "", FailureClass.CONTENT_POLICY),
     Stream(

@@ -5,9 +5,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import pairwise
 
-from tertulia.domain.completions import Completion, FinishReason, Usage
+from tertulia.domain.completions import Completion, FinishReason, Tool, ToolCall, Usage
 from tertulia.domain.errors import FailureClass, ProviderFailure
 from tertulia.providers.attempt import Answer
+
+# What a model wants to know of two tools.
+LOOK = '{"city": "Lisbon", "units": "C"}'
+ASK = '{"who": "Ada"}'
 
 Outcome = Completion | ProviderFailure
 
@@ -25,16 +29,29 @@ class Stream:
     usage: Usage = field(default_factory=Usage)
     charged_usd: Decimal | None = None
     charges: bool = False
+    calls: tuple[ToolCall, ...] = ()
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def offered(self) -> tuple[Tool, ...]:
+        """The tools that the question has to offer for this answer."""
+        return tuple(Tool(name=call.name) for call in self.calls)
 
     def comes_to(self, shown: str, outcome: Outcome) -> bool:
         """Tell whether this is what was recorded."""
         if isinstance(outcome, ProviderFailure):
             return (shown, outcome.failure, outcome.status) == (self.text, self.failure, self.status)
-        came = (shown, outcome.text, outcome.finish, outcome.usage, outcome.charged_usd)
-        return self.failure is None and came == (self.text, self.text, self.finish, self.usage, self.charged_usd)
+        came = (shown, outcome.text, outcome.finish, outcome.usage, outcome.charged_usd, outcome.tool_calls)
+        recorded = (self.text, self.text, self.finish, self.usage, self.charged_usd, self.calls)
+        return self.failure is None and came == recorded
+
+
+def fragments(text: str, number: int) -> Sequence[str]:
+    """Cut a text into so many pieces; the last ones may be empty."""
+    length = -(-len(text) // number)
+    return [text[length * place : length * (place + 1)] for place in range(number)]
 
 
 def heard(answer: Answer, pieces: Iterable[bytes]) -> tuple[str, Outcome]:

@@ -176,16 +176,18 @@ async def test_every_recorded_stream_comes_to_the_same_over_a_socket(
 ) -> None:
     simulator.script("m", [Raw(body=stream.body)])
     chat = connect("openrouter" if stream.charges else "openai")
+    request = REQUEST.model_copy(update={"tools": stream.offered})
     if stream.failure is not None:
-        failure = await failed(chat)
+        failure = await failed(chat, request)
         assert (failure.failure, failure.status) == (stream.failure, stream.status)
         return
-    pieces, completion = await ask(chat)
+    pieces, completion = await ask(chat, request)
     assert "".join(pieces) == completion.text == stream.text
-    assert (completion.finish, completion.usage, completion.charged_usd) == (
+    assert (completion.finish, completion.usage, completion.charged_usd, completion.tool_calls) == (
         stream.finish,
         stream.usage,
         stream.charged_usd,
+        stream.calls,
     )
 
 

@@ -300,7 +300,7 @@ async def test_every_recorded_stream_comes_to_the_same_over_a_socket(
     shown: list[str] = []
     outcome: Completion | ProviderFailure | None = None
     try:
-        async for item in connect(wire).stream(REQUEST):
+        async for item in connect(wire).stream(REQUEST.model_copy(update={"tools": stream.offered})):
             if isinstance(item, TextDelta):
                 shown.append(item.text)
             else:
