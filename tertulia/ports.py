@@ -308,6 +308,22 @@ class SessionEvents(Protocol):
         ...
 
 
+class Tickets(Protocol):
+    """Tickets with which a browser comes back to its chat: whoever has one may read the chat and go on in it."""
+
+    async def issue(self, session_id: SessionId, at: datetime) -> str:
+        """Make a ticket for a session; earlier ones stay good.
+
+        Raises:
+            NotFound: There is no such session.
+        """
+        ...
+
+    async def admit(self, ticket: str) -> SessionId | None:
+        """Tell which session a ticket is for; None where it is none of ours."""
+        ...
+
+
 class Definitions(Protocol):
     """The applications on offer, and those that sessions have pinned."""
 
