@@ -86,6 +86,7 @@ def _pages(settings: Settings, ports: ApiPorts, pool: Pool) -> Pages:
         pinned=PostgresPinnedDefinitions(pool),
         tickets=PostgresTickets(pool),
         temporal_ui=settings.temporal_ui,
+        temporal_namespace=settings.temporal_namespace or "default",
         embedders=[origin.strip() for origin in settings.chat_embedders.split(",") if origin.strip()],
         chat_css=settings.chat_css.read_text() if settings.chat_css else "",
     )

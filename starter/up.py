@@ -125,6 +125,7 @@ def _show(console: Console, settings: Settings) -> None:
     facts = {
         "Chat": f"{url}/chat",
         "": f"or in another terminal: {_command()} chat{'' if url == API_URL else f' --url {url}'}",
+        "Console": f"{url}/console",
         "API": f"{url}/docs",
         "Temporal UI": settings.temporal_ui,
         "Temporal": settings.temporal_address,

@@ -44,6 +44,7 @@ from tertulia.domain.conversation import (
     OpenSession,
     Order,
     Reply,
+    SessionStatus,
     SessionView,
     TransitionTo,
 )
@@ -231,6 +232,11 @@ class SessionRecords(Protocol):
 
         What was spent stays in the ledger of attempts, without a word.
         """
+
+    async def count_by_state(
+        self, tenant: TenantId, *, definition: DefinitionName, status: SessionStatus
+    ) -> Mapping[str, int]:
+        """Count the sessions of an application in each state that has any."""
         ...
 
 

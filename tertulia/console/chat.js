@@ -97,6 +97,10 @@ export default {
               <label>Choose a day <input type="date" v-model="day" :min="expects.earliest" :max="expects.latest" required /></label>
               <button type="submit" class="primary" :disabled="!day">Send this day</button>
             </form>
+            <label v-if="!busy && expects.type === 'document'" class="chat-file" :class="{ 'chat-file--busy': reading }">
+              <input type="file" class="sr-only" accept=".pdf,.docx,.txt" :disabled="reading" @change="handOver" />
+              {{ reading ? "Reading the file …" : "Choose a file (PDF, Word or text)" }}
+            </label>
             <form class="chat-compose" @submit.prevent="say(draft)">
               <label class="sr-only" for="draft">{{ hint }}</label>
               <textarea id="draft" ref="draft" rows="1" v-model="draft" :placeholder="hint" :maxlength="longest"
@@ -130,6 +134,7 @@ export default {
       chosen: [],
       atEnd: true,
       undoing: false,
+      reading: false,
     };
   },
 
@@ -275,6 +280,25 @@ export default {
     },
     sayDay() {
       this.say(this.day);
+    },
+    async handOver(event) {
+      const [file] = event.target.files;
+      if (!file) return;
+      this.reading = true;
+      this.notice = "";
+      try {
+        const response = await fetch("/chat/resume", {
+          method: "POST",
+          headers: { "X-Ticket": this.kept().ticket },
+          body: file,
+        });
+        if (!response.ok) this.notice = (await response.json()).problem ?? "This file is too large.";
+      } catch {
+        this.notice = "The file could not be sent. Please try again.";
+      } finally {
+        this.reading = false;
+        event.target.value = "";
+      }
     },
     choose(choice) {
       if (!this.several) this.say(choice);

@@ -11,7 +11,16 @@ from starlette.datastructures import URLPath
 from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tertulia.console import chat_page
+from tertulia.console import (
+    chat_files,
+    chat_page,
+    definitions_page,
+    door,
+    jobs_page,
+    providers_page,
+    session_page,
+    sessions_page,
+)
 from tertulia.console.ports import Pages
 from tertulia.console.security import PageHeaders
 
@@ -42,7 +51,8 @@ def mount_pages(app: FastAPI, pages: Pages) -> None:
     )
     nicegui_app.state.pages = pages
     nicegui_app.add_static_files(ASSETS_URL, ASSETS)
-    chat_page.add()
+    for part in (door, chat_page, chat_files, sessions_page, session_page, providers_page, definitions_page, jobs_page):
+        part.add()
     app.router.routes.append(_Pages(PageHeaders(shell, pages)))
 
     def lifespan(_: Any) -> AbstractAsyncContextManager[Any]:

@@ -24,6 +24,7 @@ class Pages:
     pinned: PinnedDefinitions
     tickets: Tickets
     temporal_ui: str | None = None
+    temporal_namespace: str = "default"
     embedders: Sequence[str] = ()
     chat_css: str = ""
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from tertulia.embedded.simulator import ProviderSimulator
 from tests.e2e.cluster import ROOT, Cluster
@@ -28,6 +28,7 @@ ARGUMENTS = [
 ]
 # The machine may be busy with much else; what is waited for comes, or the test fails.
 PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="session")

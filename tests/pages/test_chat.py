@@ -2,10 +2,12 @@
 
 import re
 
+from playwright.async_api import expect
+
 from tertulia.embedded.simulator import Answer, ProviderSimulator
 from tests.e2e.cluster import Cluster
 from tests.pages.conftest import Visits
-from tests.recruiting_script import EXCHANGES, GOODBYE, GREETING
+from tests.recruiting_script import EXCHANGES, GOODBYE, GREETING, RESUME
 
 MARKUP = (
     """<img src=x onerror="document.title='taken over'"><script>document.title='taken over'</script>"""
@@ -23,9 +25,13 @@ async def test_a_candidate_completes_an_application_on_a_phone(visits: Visits, c
 
     for number, exchange in enumerate(EXCHANGES, 1):
         await ada.reads(exchange.question)
-        await ada.page.locator("[role=progressbar]").wait_for()
-        assert await ada.page.get_by_role("progressbar").get_attribute("aria-valuenow") == str(number)
+        await expect(ada.page.get_by_role("progressbar")).to_have_attribute("aria-valuenow", str(number))
         match exchange.slot:
+            case "resume":
+                upload = ada.page.get_by_label("Choose a file")
+                await upload.set_input_files({"name": "cv.png", "mimeType": "image/png", "buffer": b"\x89PNG\r\n"})
+                await ada.reads("This file")
+                await upload.set_input_files({"name": "cv.txt", "mimeType": "text/plain", "buffer": RESUME.encode()})
             case "work_authorisation":
                 await ada.page.get_by_role("button", name="Yes", exact=True).click()
             case "work_mode":
