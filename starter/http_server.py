@@ -12,6 +12,8 @@ from tertulia.domain.errors import CannotStart
 
 # Long enough for the replies under way; a client that is cut off asks again under its message's id.
 _GRACE_SECONDS = 5
+# What a page may send in one piece: the longest message, with room to spare.
+_MOST_BYTES_AT_ONCE = 1024 * 1024
 
 
 class _Server(uvicorn.Server):
@@ -67,8 +69,9 @@ async def serve_app(
         log_config=None,
         log_level="warning",
         access_log=False,
-        lifespan="off",
-        ws="none",
+        lifespan="on",
+        ws="websockets-sansio",
+        ws_max_size=_MOST_BYTES_AT_ONCE,
         server_header=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )

@@ -19,12 +19,15 @@ from tertulia.api.recruiting_ports import RecruitingPorts
 from tertulia.api.session_tokens import SessionTokens
 from tertulia.composition import channel_definitions, open_provider_service, webhooks
 from tertulia.config import Settings
+from tertulia.console.mount import mount_pages
+from tertulia.console.ports import Pages
 from tertulia.resumes.reader import IsolatedReader
 from tertulia.storage.analytics import PostgresAnalytics
 from tertulia.storage.api_keys import PostgresApiKeys
 from tertulia.storage.applications import PostgresApplications
 from tertulia.storage.channel_inbox import PostgresChannelInbox
 from tertulia.storage.definition_files import DefinitionFiles
+from tertulia.storage.definitions import PostgresPinnedDefinitions
 from tertulia.storage.jobs import PostgresJobs
 from tertulia.storage.migrations import migrate
 from tertulia.storage.outbox import PostgresOutbox
@@ -32,6 +35,7 @@ from tertulia.storage.pool import Pool, open_pool
 from tertulia.storage.profiles import PostgresCandidates
 from tertulia.storage.session_events import PostgresSessionEvents
 from tertulia.storage.sessions import PostgresSessionRecords
+from tertulia.storage.tickets import PostgresTickets
 from tertulia.storage.transcripts import PostgresTranscripts
 from tertulia.temporal import connect
 
@@ -75,7 +79,21 @@ async def serve(settings: Settings, *, ready: asyncio.Event | None = None) -> No
             channels=_channels(settings, pool, client),
             user_is_session=settings.user_is_session,
         )
-        await serve_app(create_app(ports), listener, ready=ready, stopping=events.stop)
+        app = create_app(ports)
+        mount_pages(app, _pages(settings, ports, pool))
+        await serve_app(app, listener, ready=ready, stopping=events.stop)
+
+
+def _pages(settings: Settings, ports: ApiPorts, pool: Pool) -> Pages:
+    return Pages(
+        api=ports,
+        pinned=PostgresPinnedDefinitions(pool),
+        tickets=PostgresTickets(pool),
+        temporal_ui=settings.temporal_ui,
+        temporal_namespace=settings.temporal_namespace or "default",
+        embedders=[origin.strip() for origin in settings.chat_embedders.split(",") if origin.strip()],
+        chat_css=settings.chat_css.read_text() if settings.chat_css else "",
+    )
 
 
 async def _warn_of_doors(settings: Settings, keys: PostgresApiKeys) -> None:

@@ -67,18 +67,18 @@ async def _run_everything(settings: Settings, console: Console, *, open_browser:
     steps = Steps(console)
     async with AsyncExitStack() as servers, asyncio.TaskGroup() as parts:
         with steps.shown():
-            settings, temporal_ui = await _with_servers(settings, servers, steps)
+            settings = await _with_servers(settings, servers, steps)
             with steps.step("Database schema and Temporal namespace"):
                 await prepare(settings)
             await _start(parts, steps, "Worker", run_worker, settings)
             await _start(parts, steps, "API", serve, settings)
-        _show(console, settings, temporal_ui)
+        _show(console, settings)
         if open_browser and console.is_terminal and _has_display():
-            await asyncio.to_thread(webbrowser.open, f"{_api_url(settings)}/docs")
+            await asyncio.to_thread(webbrowser.open, f"{_api_url(settings)}/chat")
 
 
-async def _with_servers(settings: Settings, servers: AsyncExitStack, steps: Steps) -> tuple[Settings, str | None]:
-    """Start the servers that are not given; return the settings with their addresses, and the Temporal UI's URL."""
+async def _with_servers(settings: Settings, servers: AsyncExitStack, steps: Steps) -> Settings:
+    """Start the servers that are not given; return the settings with their addresses."""
     needs_postgres, needs_temporal = settings.database_url is None, settings.temporal_address is None
     if needs_postgres or needs_temporal:
         servers.enter_context(sole_use("tertulia", settings.data_dir))
@@ -89,8 +89,13 @@ async def _with_servers(settings: Settings, servers: AsyncExitStack, steps: Step
     if postgres:
         ours["database_url"] = postgres.result().dsn
     if temporal:
-        ours |= {"temporal_address": temporal.result().address, "temporal_namespace": temporal.result().namespace}
-    return settings.model_copy(update=ours), temporal.result().ui_url if temporal else None
+        server = temporal.result()
+        ours |= {
+            "temporal_address": server.address,
+            "temporal_namespace": server.namespace,
+            "temporal_ui": server.ui_url,
+        }
+    return settings.model_copy(update=ours)
 
 
 async def _postgres(settings: Settings, servers: AsyncExitStack, steps: Steps) -> EmbeddedPostgres:
@@ -114,13 +119,15 @@ async def _start(parts: asyncio.TaskGroup, steps: Steps, name: str, part: Part, 
         await ready.wait()
 
 
-def _show(console: Console, settings: Settings, temporal_ui: str | None) -> None:
+def _show(console: Console, settings: Settings) -> None:
     providers = ", ".join(provider.name for provider in settings.providers if provider.unusable is None)
     url = _api_url(settings)
     facts = {
-        "Chat": f"{_command()} chat{'' if url == API_URL else f' --url {url}'}  (in another terminal)",
+        "Chat": f"{url}/chat",
+        "": f"or in another terminal: {_command()} chat{'' if url == API_URL else f' --url {url}'}",
+        "Console": f"{url}/console",
         "API": f"{url}/docs",
-        "Temporal UI": temporal_ui,
+        "Temporal UI": settings.temporal_ui,
         "Temporal": settings.temporal_address,
         "Providers": providers,
         "Data": str(settings.data_dir),

@@ -23,6 +23,9 @@ OFFLINE = ProviderName("offline")
 _SEALING_KEY_BYTES = 32
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
 
+# They end up in a header.
+_ORIGINS = r"^(https?://[A-Za-z0-9.*:\[\]-]+(\s*,\s*|$))*$"
+
 
 def _lower(text: object) -> object:
     return text.strip().lower() if isinstance(text, str) else text
@@ -89,6 +92,9 @@ class Settings(BaseModel):
         whatsapp_template: Goes where nothing else may be sent any more; its body has one variable, for the text.
         telegram_webhook_secret: Stands in the webhook's address, and comes with each of its calls.
         channel_settle_seconds: How long a message from a messenger waits for others that may belong before it.
+        temporal_ui: Where the Temporal UI is, for the console's links; `tertulia up` knows its own.
+        chat_embedders: Origins whose pages may show the chat in a frame, with commas in between.
+        chat_css: A file of rules that come behind the chat's own.
         providers: In the order of preference; a name that was given twice counts once.
     """
 
@@ -125,6 +131,9 @@ class Settings(BaseModel):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = Field(
         "info", alias="TERTULIA_LOG_LEVEL"
     )
+    temporal_ui: str | None = Field(None, alias="TERTULIA_TEMPORAL_UI", pattern=r"^https?://[^\s;,]+$")
+    chat_embedders: str = Field("", alias="TERTULIA_CHAT_EMBEDDERS", pattern=_ORIGINS)
+    chat_css: Path | None = Field(None, alias="TERTULIA_CHAT_CSS")
     turns_per_run: int = Field(TURNS_PER_RUN, alias="TERTULIA_TURNS_PER_RUN", ge=1, le=MAX_TURNS_PER_RUN)
 
     whatsapp_phone_number_id: str | None = Field(None, alias="WHATSAPP_PHONE_NUMBER_ID", pattern=r"^\d+$")

@@ -57,6 +57,7 @@ from tertulia.domain.conversation import (
     OpenSession,
     Order,
     Reply,
+    SessionStatus,
     SessionView,
     TransitionTo,
 )
@@ -244,6 +245,11 @@ class SessionRecords(Protocol):
 
         What was spent stays in the ledger of attempts, without a word.
         """
+
+    async def count_by_state(
+        self, tenant: TenantId, *, definition: DefinitionName, status: SessionStatus
+    ) -> Mapping[str, int]:
+        """Count the sessions of an application in each state that has any."""
         ...
 
 
@@ -318,6 +324,22 @@ class SessionEvents(Protocol):
 
         The turn may not have begun yet. Where it never will, because the session has ended, nothing is yielded.
         """
+        ...
+
+
+class Tickets(Protocol):
+    """Tickets with which a browser comes back to its chat: whoever has one may read the chat and go on in it."""
+
+    async def issue(self, session_id: SessionId, at: datetime) -> str:
+        """Make a ticket for a session; earlier ones stay good.
+
+        Raises:
+            NotFound: There is no such session.
+        """
+        ...
+
+    async def admit(self, ticket: str) -> SessionId | None:
+        """Tell which session a ticket is for; None where it is none of ours."""
         ...
 
 

@@ -1,8 +1,8 @@
 """Fakes of the ports, named for how they behave. They hold what was put into them and nothing else."""
 
 import asyncio
-from collections import defaultdict, deque
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -136,7 +136,7 @@ class InMemoryRecords:
         return self._records.pop(session_id, None) is not None
 
     async def find(self, where: SessionFilter, *, cursor: str | None = None, limit: int = 50) -> Page:
-        wanted = where.model_dump(exclude_none=True).items()
+        wanted = where.model_dump(exclude_none=True, exclude={"created_since"}).items()
         newest_first = sorted(self._records.values(), key=lambda record: record.created_at, reverse=True)
         found = [record for record in newest_first if all(getattr(record, name) == value for name, value in wanted)]
         if cursor is not None:
@@ -146,6 +146,16 @@ class InMemoryRecords:
             found = found[ids.index(SessionId(cursor)) + 1 :]
         page = found[:limit]
         return Page(sessions=tuple(page), next=page[-1].session_id if len(page) < len(found) else None)
+
+    async def count_by_state(
+        self, tenant: TenantId, *, definition: DefinitionName, status: SessionStatus
+    ) -> Mapping[str, int]:
+        found = [
+            record.state
+            for record in self._records.values()
+            if (record.tenant, record.definition, record.status) == (tenant, definition, status)
+        ]
+        return dict(sorted(Counter(found).items()))
 
 
 class InMemoryApiKeys:

@@ -17,7 +17,7 @@ from tertulia.api.problems import problem, response
 from tertulia.domain.errors import TertuliaError, Unauthenticated
 
 # Calls whose body is a file, or as large as one: a call of WhatsApp's has up to 3 MB.
-_FILES = re.compile(r"/v1/(?:(?:candidates|sessions)/[^/]+/resume|webhooks/whatsapp)")
+_FILES = re.compile(r"/v1/(?:(?:candidates|sessions)/[^/]+/resume|webhooks/whatsapp)|/chat/resume")
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",

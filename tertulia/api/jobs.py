@@ -150,6 +150,12 @@ async def list_candidates(
     )
 
 
+async def csv_of_candidates(ports: RecruitingPorts, tenant: TenantId, job: Job) -> str:
+    """Write a job's whole list of candidates as CSV."""
+    first = await ports.applications.candidates(tenant, job.job_id, limit=_PAGE)
+    return "".join([piece async for piece in _csv(job, _pages(ports, tenant, job.job_id, first))])
+
+
 async def _pages(
     ports: RecruitingPorts, tenant: TenantId, job_id: JobId, first: CandidatePage
 ) -> AsyncIterator[CandidatePage]:

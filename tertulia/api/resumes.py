@@ -21,6 +21,7 @@ from tertulia.domain.errors import SessionClosed
 from tertulia.domain.ids import MessageId, TenantId
 from tertulia.domain.resumes import ResumeFile, StoredResume
 from tertulia.domain.slots import document_of_file
+from tertulia.domain.turns import SessionRecord
 
 router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["messages"], dependencies=[allow(Scope.CHAT)])
 
@@ -51,18 +52,31 @@ async def send_resume(
     It is stored for the chat's person, and is the answer to the question for a document, whenever that is asked. The
     chat itself gets what kind of file it is, and what the rules found in it for questions that are open yet.
     """
+    message_id = MessageId(chosen_id(None, idempotency_key) or new_id())
+    message = await handed_over(recruiting, session, await request.body(), message_id)
+    return await sent(ports, session_id, message, accept, prefer)
+
+
+async def handed_over(
+    ports: RecruitingPorts, session: SessionRecord, content: bytes, message_id: MessageId
+) -> IncomingMessage:
+    """Store a résumé for a chat's person, and return the message with which the chat is told of it.
+
+    Raises:
+        SessionClosed: The chat has ended; nothing is stored.
+        InvalidInput: It can't be read; nothing is stored.
+    """
     if session.status is SessionStatus.CLOSED:
         raise SessionClosed("the session is closed; start another one")
-    stored = await taken_in(recruiting, TenantId(session.tenant), session.user_id, await request.body())
+    stored = await taken_in(ports, TenantId(session.tenant), session.user_id, content)
     document = document_of_file(stored.media_type, stored.size_bytes)
-    message = IncomingMessage(
+    return IncomingMessage(
         text=f"[{document['excerpt']}]",
-        message_id=MessageId(chosen_id(None, idempotency_key) or new_id()),
+        message_id=message_id,
         attachment=Attachment(
             media_type=stored.media_type, size_bytes=stored.size_bytes, facts=profiles.facts_in(stored.found)
         ),
     )
-    return await sent(ports, session_id, message, accept, prefer)
 
 
 async def taken_in(ports: RecruitingPorts, tenant: TenantId, user_id: str, content: bytes) -> StoredResume:

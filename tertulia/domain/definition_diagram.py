@@ -5,17 +5,25 @@ from collections.abc import Iterator
 from tertulia.domain.definition import Definition, State
 
 _CHARS = 60
+_MARK = "classDef current fill:#0f766e,color:#fff,stroke:#0f766e"
 
 
-def diagram(definition: Definition) -> str:
-    """Draw the states with what is asked in them, the steps with their conditions, and where a session ends."""
-    return "\n".join(["stateDiagram-v2", *(f"    {line}" for line in _lines(definition)), ""])
+def diagram(definition: Definition, current: str | None = None) -> str:
+    """Draw the states with what is asked in them, the steps with their conditions, and where a session ends.
+
+    Args:
+        current: A state to mark as the one that a session is in.
+    """
+    marked = [_MARK, f"class {current} current"] if current in definition.states else []
+    return "\n".join(["stateDiagram-v2", *(f"    {line}" for line in (*_lines(definition), *marked)), ""])
 
 
 def _lines(definition: Definition) -> Iterator[str]:
     yield f"[*] --> {definition.initial}"
     for name, state in definition.states.items():
         if told := _told(state):
+            # A description alone would stand in the place of the name.
+            yield f"{name} : {name}"
             yield f"{name} : {told}"
         for step in state.next:
             condition = f" : {_safe(step.when)}" if step.when else ""

@@ -302,6 +302,8 @@ class SessionFilter(Payload):
     status: SessionStatus | None = None
     definition: str | None = None
     channel: str | None = None
+    owner: Owner | None = None
+    created_since: AwareDatetime | None = None
 
 
 class Page(Payload):

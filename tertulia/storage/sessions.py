@@ -1,12 +1,14 @@
 """Reads of sessions: one, or lists of them; and their erasure."""
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 
+from tertulia.domain.conversation import SessionStatus
 from tertulia.domain.errors import InvalidInput
-from tertulia.domain.ids import SessionId
+from tertulia.domain.ids import DefinitionName, SessionId, TenantId
 from tertulia.domain.turns import Page, SessionFilter, SessionRecord
 from tertulia.storage.listener import NOTIFY_SESSION
 from tertulia.storage.pool import Pool, Row
@@ -18,6 +20,14 @@ FROM sessions
 """
 
 _GET = _SELECT + "WHERE session_id = $1"
+
+_COUNT = """
+SELECT state, count(*) AS sessions
+FROM sessions
+WHERE tenant = $1 AND definition = $2 AND status = $3
+GROUP BY state
+ORDER BY state
+"""
 
 # Ordered by what never changes, so that a page stays where it is while sessions go on.
 _NEWEST_FIRST = """
@@ -79,6 +89,14 @@ class PostgresSessionRecords:
             await connection.execute(NOTIFY_SESSION, session_id)
         return erased is not None
 
+    async def count_by_state(
+        self, tenant: TenantId, *, definition: DefinitionName, status: SessionStatus
+    ) -> Mapping[str, int]:
+        """Count the sessions of an application in each state that has any."""
+        async with self._pool.connection() as connection:
+            rows = await connection.fetch(_COUNT, tenant, definition, status)
+        return {row["state"]: row["sessions"] for row in rows}
+
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
@@ -109,7 +127,8 @@ def _listing(where: SessionFilter, cursor: Cursor | None, limit: int) -> tuple[s
     conditions: list[str] = []
     for column, wanted in where.model_dump(exclude_none=True).items():
         arguments.append(wanted)
-        conditions.append(f"{column} = ${len(arguments)}")
+        place = f"${len(arguments)}"
+        conditions.append(f"created_at >= {place}" if column == "created_since" else f"{column} = {place}")
     if cursor:
         arguments += [cursor.created_at, cursor.session_id]
         conditions.append(_BEHIND.format(len(arguments) - 1, len(arguments)))

@@ -78,9 +78,11 @@ def test_a_definition_is_drawn_with_its_conditions_and_ends() -> None:
     assert drawn.splitlines() == [
         "stateDiagram-v2",
         "    [*] --> asking",
+        "    asking : asking",
         "    asking : asks name",
         '    asking --> done : name == "Ana"',
         "    asking --> waiting",
+        "    waiting : waiting",
         "    waiting : a human takes over",
         "    done --> [*]",
         "    waiting --> done : by hand",
@@ -89,9 +91,15 @@ def test_a_definition_is_drawn_with_its_conditions_and_ends() -> None:
     ]
 
 
+def test_the_state_that_a_session_is_in_is_marked() -> None:
+    states = {"asking": {"ask": ["name"], "next": ["done"]}, "done": {"say": "Bye."}}
+    assert diagram(define(states=states), "done").splitlines()[-1] == "    class done current"
+    assert "current" not in diagram(define(states=states), "error")
+
+
 def test_a_long_condition_is_cut_and_kept_from_ending_its_label() -> None:
     condition = 'name == "a;b:c#d" || name == "' + "x" * 80 + '"'
     states = {"asking": {"ask": ["name"], "next": [{"to": "done", "when": condition}, "done"]}, "done": {"say": "Bye."}}
-    label = diagram(define(states=states)).splitlines()[3].partition(" : ")[2]
+    label = diagram(define(states=states)).splitlines()[4].partition(" : ")[2]
     assert len(label) <= 60
     assert not {";", ":", "#"} & set(label)

@@ -1,0 +1,1 @@
+"""The web pages: the candidate's chat and the operator's console."""

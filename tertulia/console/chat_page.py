@@ -1,0 +1,56 @@
+"""The pages for candidates: `/chat/{definition}`, and `/chat`, which lists what there is to talk about."""
+
+from nicegui import ui
+from nicegui.client import Client
+from starlette.responses import RedirectResponse, Response
+
+from tertulia.console.chat_view import ChatView
+from tertulia.console.ports import pages
+from tertulia.console.talk import Talk
+from tertulia.domain.errors import NotFound
+from tertulia.domain.ids import DefinitionName, is_identifier
+
+_VIEWPORT = "width=device-width, initial-scale=1, viewport-fit=cover, interactive-widget=resizes-content"
+_STYLE = '<link rel="stylesheet" href="/chat/assets/chat.css">'
+
+
+def add() -> None:
+    """Add the pages to the application."""
+    ui.page("/chat", viewport=_VIEWPORT)(_offers)
+    ui.page("/chat/{definition}", viewport=_VIEWPORT)(_chat)
+
+
+def _offers() -> None:
+    _dressed("Conversations")
+    with ui.element("main").classes("offers"):
+        ui.html("<h1>What would you like to talk about?</h1>", sanitize=False)
+        ui.label("You can stop at any time and come back later: this browser keeps your place.")
+        with ui.element("ul"):
+            for name in sorted(pages().api.definitions.names()):
+                with ui.element("li"):
+                    ui.link(pages().api.definitions.get(name).title, f"/chat/{name}")
+
+
+async def _chat(client: Client, definition: str, job: str | None = None) -> Response | None:
+    try:
+        application = pages().api.definitions.get(DefinitionName(definition))
+    except NotFound:
+        return RedirectResponse("/chat", status_code=303)
+    job_id = job if job and is_identifier(job) else None
+    _dressed(application.title)
+    view = ChatView(
+        title=application.title,
+        language=application.language,
+        place=f"tertulia:{definition}:{job_id or ''}",
+        longest=application.limits.message_chars,
+    )
+    talk = Talk(pages(), DefinitionName(definition), job_id, view)
+    client.on_delete(talk.leave)
+    return None
+
+
+def _dressed(title: str) -> None:
+    ui.page_title(title)
+    # The operator's own file; only the end of its element could make it more than a style.
+    own = f"<style>{css.replace('</', '')}</style>" if (css := pages().chat_css) else ""
+    ui.add_head_html(_STYLE + own)
