@@ -131,7 +131,9 @@ class Session:
         )
         self._use(opened.definition)
         visibility.show_opening(opening)
-        await self._conversation.happen(SessionStarted(context={**opened.known, **opening.context}))
+        await self._conversation.happen(
+            SessionStarted(context={**opened.known, **opening.context}, channel=opening.channel)
+        )
         self._opened = True
 
     def _use(self, definition: Definition) -> None:

@@ -158,6 +158,13 @@ async def messenger(engine: Engine, _: ProviderSimulator) -> Recorded:
     return await _closed(chat)
 
 
+async def errand(engine: Engine, _: ProviderSimulator) -> Recorded:
+    chat = await engine.chat("recruiting")
+    await chat.say("Ada Lovelace")
+    await chat.say("Which jobs are open?")
+    return await _closed(chat)
+
+
 async def health(engine: Engine, _: ProviderSimulator) -> Recorded:
     handle = await engine.client.start_workflow(
         ProviderHealthCheck.run, id=uuid4().hex, task_queue=engine.task_queue, execution_timeout=timedelta(minutes=1)
@@ -180,6 +187,7 @@ SCENARIOS: tuple[Callable[[Engine, ProviderSimulator], Awaitable[Recorded]], ...
     people_in_the_loop,
     edited,
     messenger,
+    errand,
     health,
 )
 
