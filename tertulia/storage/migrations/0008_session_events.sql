@@ -10,8 +10,7 @@ ALTER TABLE sessions ADD COLUMN event bigint NOT NULL DEFAULT 0;
 ALTER TABLE turns
     ADD COLUMN begun_event bigint,
     ADD COLUMN waits_event bigint,
-    ADD COLUMN ended_event bigint,
-    ADD CHECK (status <> 'running' OR (begun_event IS NOT NULL AND ended_event IS NULL));
+    ADD COLUMN ended_event bigint;
 
 ALTER TABLE messages ADD COLUMN event bigint;
 
@@ -36,4 +35,5 @@ UPDATE sessions SET event = latest + CASE status WHEN 'closed' THEN 1 ELSE 0 END
 FROM (SELECT session_id, max(event) AS latest FROM numbered GROUP BY session_id) AS known
 WHERE known.session_id = sessions.session_id;
 
+ALTER TABLE turns ADD CHECK (status <> 'running' OR (begun_event IS NOT NULL AND ended_event IS NULL));
 ALTER TABLE messages ALTER COLUMN event SET NOT NULL;
