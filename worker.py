@@ -60,7 +60,7 @@ async def run_worker(settings: Settings, *, ready: asyncio.Event | None = None) 
         Unavailable: Postgres or Temporal can't be reached at the start.
     """
     dsn = settings.require_database_url()
-    client = await connect(settings.temporal_address, settings.temporal_namespace)
+    client = await connect(settings.temporal_address, settings.temporal_namespace, metrics_at=settings.worker_metrics)
     async with (
         open_pool(dsn) as pool,
         open_provider_service(settings, pool) as providers,

@@ -88,6 +88,7 @@ class Settings(BaseModel):
         temporal_address: host:port of the Temporal server; without it `tertulia up` starts its own.
         require_keys: Whether callers of the API must show a key; by default all but those on this machine must.
         rate_limit: Requests a second that each key, and each session's token, may make of one process; 0: any number.
+        worker_metrics: host:port where a worker tells Prometheus what Temporal's SDK knows.
         cors_origins: The pages whose scripts may call the API from a browser, such as https://jobs.example.org.
         whatsapp_template: Goes where nothing else may be sent any more; its body has one variable, for the text.
         telegram_webhook_secret: Stands in the webhook's address, and comes with each of its calls.
@@ -134,6 +135,7 @@ class Settings(BaseModel):
     temporal_ui: str | None = Field(None, alias="TERTULIA_TEMPORAL_UI", pattern=r"^https?://[^\s;,]+$")
     chat_embedders: str = Field("", alias="TERTULIA_CHAT_EMBEDDERS", pattern=_ORIGINS)
     chat_css: Path | None = Field(None, alias="TERTULIA_CHAT_CSS")
+    worker_metrics: str | None = Field(None, alias="TERTULIA_WORKER_METRICS")
     turns_per_run: int = Field(TURNS_PER_RUN, alias="TERTULIA_TURNS_PER_RUN", ge=1, le=MAX_TURNS_PER_RUN)
 
     whatsapp_phone_number_id: str | None = Field(None, alias="WHATSAPP_PHONE_NUMBER_ID", pattern=r"^\d+$")

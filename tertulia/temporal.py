@@ -8,31 +8,44 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSe
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
+from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.service import RPCError, RPCStatusCode
 
-from tertulia.domain.errors import Unavailable
+from tertulia.domain.errors import CannotStart, Unavailable
 from tertulia.domain.ids import SEARCH_ATTRIBUTES
 
 _DEFAULT_ADDRESS = "localhost:7233"
 _POLL_S = 0.05
 
 
-async def connect(address: str | None = None, namespace: str | None = None) -> Client:
+async def connect(address: str | None = None, namespace: str | None = None, *, metrics_at: str | None = None) -> Client:
     """Connect to a Temporal server.
 
     What is not given here comes from Temporal's own variables and profile files (`TEMPORAL_…`), as do TLS and API keys.
 
+    Args:
+        metrics_at: host:port where Prometheus finds the SDK's metrics; None: nowhere.
+
     Raises:
+        CannotStart: Metrics can't be had there; the address is taken, or no address.
         Unavailable: Nobody answers there.
     """
     config = ClientConfig.load_client_connect_config()
     config["target_host"] = address or config.get("target_host") or _DEFAULT_ADDRESS
     if namespace:
         config["namespace"] = namespace
+    runtime = _with_metrics(metrics_at) if metrics_at else None
     try:
-        return await Client.connect(**config, data_converter=pydantic_data_converter)
+        return await Client.connect(**config, runtime=runtime, data_converter=pydantic_data_converter)
     except RuntimeError as error:
         raise Unavailable("Temporal", f"no answer at {config['target_host']}") from error
+
+
+def _with_metrics(address: str) -> Runtime:
+    try:
+        return Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=address)))
+    except (RuntimeError, ValueError) as error:
+        raise CannotStart("the worker's metrics", f"{address}: can't be used (TERTULIA_WORKER_METRICS)") from error
 
 
 async def register_search_attributes(client: Client) -> None:

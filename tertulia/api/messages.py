@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from tertulia.api import event_stream
 from tertulia.api.access import allow
+from tertulia.api.etags import UNCHANGED, IfNoneMatch, tagged
 from tertulia.api.ids import new_id
 from tertulia.api.inputs import (
     MAX_NUMBER,
@@ -84,8 +85,13 @@ async def sent(
         return JSONResponse(TurnReply.of(reply, session_id, message_id).model_dump(mode="json"))
 
 
-@router.get("/messages", responses=documented("not_found"))
-async def list_messages(session_id: SessionInPath, query: Annotated[PageOfMessages, Query()], ports: Ports) -> Messages:
+@router.get("/messages", response_model=Messages, responses={**UNCHANGED, **documented("not_found")})
+async def list_messages(
+    session_id: SessionInPath,
+    query: Annotated[PageOfMessages, Query()],
+    ports: Ports,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
     """Read the transcript piece by piece, oldest first."""
     if query.last is None:
         found = await ports.transcripts.messages(session_id, after=query.after, limit=query.limit + 1)
@@ -96,16 +102,17 @@ async def list_messages(session_id: SessionInPath, query: Annotated[PageOfMessag
     if not found:
         await stored_session(ports, session_id)
     piece = tuple(found if query.last else found[: query.limit])
-    return Messages(messages=piece, next=piece[-1].seq if len(piece) < len(found) else None)
+    return tagged(Messages(messages=piece, next=piece[-1].seq if len(piece) < len(found) else None), if_none_match)
 
 
-@router.get("/messages/{message_id}", responses=documented("not_found"))
-async def read_receipt(session_id: SessionInPath, message_id: MessageInPath, ports: Ports) -> Receipt:
+@router.get("/messages/{message_id}", response_model=Receipt, responses={**UNCHANGED, **documented("not_found")})
+async def read_receipt(
+    session_id: SessionInPath, message_id: MessageInPath, ports: Ports, if_none_match: IfNoneMatch = None
+) -> Response:
     """Look up what became of a message; possible for as long as its session is stored."""
     turn = await ports.transcripts.turn_of(session_id, message_id)
-    if turn is None:
-        return await _not_begun(ports, session_id, message_id)
-    return Receipt.of(turn, message_id)
+    receipt = Receipt.of(turn, message_id) if turn else await _not_begun(ports, session_id, message_id)
+    return tagged(receipt, if_none_match)
 
 
 @router.get("/turns/{turn}", dependencies=[allow(Scope.OPERATE)], responses=documented("not_found"))

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Response
 
 from tertulia.api.access import Caller, OwnSession, Tenant, allow
+from tertulia.api.etags import UNCHANGED, IfNoneMatch, tagged
 from tertulia.api.ids import new_id
 from tertulia.api.inputs import (
     ChangeState,
@@ -69,19 +70,20 @@ async def list_sessions_of_user(
     return SessionList.of(await ports.records.find(where, cursor=query.cursor, limit=query.limit))
 
 
-@router.get("/sessions/{session_id}", responses=documented("not_found"))
+@router.get("/sessions/{session_id}", response_model=SessionDetail, responses={**UNCHANGED, **documented("not_found")})
 async def read_session(
     session_id: SessionInPath,
     record: OwnSession,
     caller: Caller,
     ports: Ports,
     live: Annotated[bool, Query(description="Ask the running workflow as well")] = False,
-) -> SessionDetail:
+    if_none_match: IfNoneMatch = None,
+) -> Response:
     """Read a session as stored after its last turn; `live` adds what its workflow says of itself."""
     view = await _live(ports, session_id) if live else None
     # What a backend gave the session along is not for the browser that talks in it.
     context = record.context if caller.session_id is None else {}
-    return SessionDetail(**{**dict(record), "context": context}, live=view)
+    return tagged(SessionDetail(**{**dict(record), "context": context}, live=view), if_none_match)
 
 
 @router.put(
