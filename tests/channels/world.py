@@ -164,6 +164,7 @@ async def _served(engine: Engine, database: str) -> AsyncIterator[str]:
             events=events,
             definitions=DefinitionFiles(engine.settings.definitions_dir),
             providers=engine.providers,
+            completions=engine.providers,
             recruiting=None,  # type: ignore[arg-type]  # nothing of it is called here
             parts={},
             doorkeeper=Doorkeeper(PostgresApiKeys(engine.pool), SessionTokens(None), required=False),
