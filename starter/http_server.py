@@ -70,6 +70,8 @@ async def serve_app(
         log_level="warning",
         access_log=False,
         lifespan="on",
+        # httptools would refuse an unknown method before the application can say what is allowed.
+        http="h11",
         ws="websockets-sansio",
         ws_max_size=_MOST_BYTES_AT_ONCE,
         server_header=False,

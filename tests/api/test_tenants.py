@@ -116,7 +116,7 @@ def without(answer: httpx.Response, ids: Mapping[str, str]) -> tuple[int, str]:
     return answer.status_code, re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "<time>", text)
 
 
-async def test_the_tenant_itself_finds_all_of_it(acme: Acme) -> None:
+async def test_the_tenant_itself_finds_all_of_it(api: WholeApi, acme: Acme) -> None:
     seen = await acme.everything()
 
     assert {name for name, (status, _) in seen.items() if status != 200} == set()
@@ -129,6 +129,8 @@ async def test_the_tenant_itself_finds_all_of_it(acme: Acme) -> None:
         "list_models",
         "read_model",
     }
+    # Figures count, and quote nobody; whose they are is tested where they are counted.
+    silent |= {route.operation_id for route in api.routes if route.path.startswith("/v1/analytics/")}
     assert {name for name, (_, text) in seen.items() if CANARY not in text} - silent == set()
 
 
