@@ -15,6 +15,7 @@ from tertulia.domain import session_events
 from tertulia.domain.access import ApiKey, KeyId, KeyPage, Scope
 from tertulia.domain.analytics import (
     By,
+    ByDay,
     CostRow,
     FunnelRow,
     KnockOutRow,
@@ -589,7 +590,7 @@ class ScriptedAnalytics:
     """Answers every question with the rows that are written down for it, and remembers it."""
 
     rows: dict[str, Sequence[Any]] = field(default_factory=dict)
-    asked: list[tuple[str, Selection, By | None]] = field(default_factory=list)
+    asked: list[tuple[str, Selection, By | ByDay | None]] = field(default_factory=list)
 
     async def funnel(self, of: Selection) -> Sequence[FunnelRow]:
         return self._answer("funnel", of)
@@ -603,13 +604,13 @@ class ScriptedAnalytics:
     async def knock_outs(self, of: Selection) -> Sequence[KnockOutRow]:
         return self._answer("knock-outs", of)
 
-    async def response_times(self, of: Selection, by: By) -> Sequence[ResponseTimeRow]:
+    async def response_times(self, of: Selection, by: ByDay) -> Sequence[ResponseTimeRow]:
         return self._answer("response-times", of, by)
 
     async def volumes(self, of: Selection, by: By) -> Sequence[VolumeRow]:
         return self._answer("volumes", of, by)
 
-    async def outcomes(self, of: Selection, by: By) -> Sequence[OutcomeRow]:
+    async def outcomes(self, of: Selection, by: ByDay) -> Sequence[OutcomeRow]:
         return self._answer("outcomes", of, by)
 
     async def costs(self, of: Selection) -> Sequence[CostRow]:
@@ -618,6 +619,6 @@ class ScriptedAnalytics:
     async def providers(self, of: Selection) -> Sequence[ProviderRow]:
         return self._answer("providers", of)
 
-    def _answer(self, figure: str, of: Selection, by: By | None = None) -> Sequence[Any]:
+    def _answer(self, figure: str, of: Selection, by: By | ByDay | None = None) -> Sequence[Any]:
         self.asked.append((figure, of, by))
         return self.rows.get(figure, ())

@@ -15,7 +15,6 @@ from tertulia.api.problems import documented
 from tertulia.api.recruiting_views import FileFormat
 from tertulia.domain.access import Scope
 from tertulia.domain.analytics import (
-    By,
     CostRow,
     FigureRow,
     FunnelRow,
@@ -75,7 +74,7 @@ async def read_knock_outs(query: Annotated[FiguresQuery, Query()], ports: Ports,
 async def read_response_times(query: Annotated[DailyQuery, Query()], ports: Ports, tenant: Tenant) -> Any:
     """Tell how long people waited for replies, and providers took to their first text."""
     of = query.selection(tenant, ports.now())
-    rows = await ports.analytics.response_times(of, By(query.by))
+    rows = await ports.analytics.response_times(of, query.by)
     return _answer("response-times", query, of, ResponseTimeRow, rows)
 
 
@@ -90,7 +89,7 @@ async def read_volumes(query: Annotated[VolumesQuery, Query()], ports: Ports, te
 async def read_outcomes(query: Annotated[DailyQuery, Query()], ports: Ports, tenant: Tenant) -> Any:
     """Tell what has become of the sessions opened in the time: contained, handed over, abandoned, in progress."""
     of = query.selection(tenant, ports.now())
-    rows = await ports.analytics.outcomes(of, By(query.by))
+    rows = await ports.analytics.outcomes(of, query.by)
     return _answer("outcomes", query, of, OutcomeRow, rows)
 
 

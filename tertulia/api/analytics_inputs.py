@@ -1,26 +1,18 @@
 """What is asked of the figures."""
 
 from datetime import timedelta
-from enum import StrEnum
 from typing import ClassVar
 
 from pydantic import AwareDatetime, ConfigDict, Field
 
 from tertulia.api.recruiting_views import FileFormat
 from tertulia.api.windows import Span, Window
-from tertulia.domain.analytics import By, Selection
+from tertulia.domain.analytics import By, ByDay, Selection
 from tertulia.domain.errors import InvalidInput
 from tertulia.domain.ids import Identifier, TenantId
 
 # A chart has no use for more points.
 _LONGEST_BY_HOUR = timedelta(days=31)
-
-
-class ByDay(StrEnum):
-    """Whether rows are told apart by the day (UTC)."""
-
-    ALL = "all"
-    DAY = "day"
 
 
 class FiguresQuery(Window):

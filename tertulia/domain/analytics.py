@@ -29,6 +29,13 @@ class Outcome(StrEnum):
     ABANDONED = "abandoned"
 
 
+class ByDay(StrEnum):
+    """Whether rows are told apart by the day, of UTC."""
+
+    ALL = "all"
+    DAY = "day"
+
+
 class By(StrEnum):
     """How rows are told apart by time. Hours and days are those of UTC."""
 

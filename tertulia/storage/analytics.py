@@ -10,6 +10,7 @@ from typing import TypeVar, assert_never
 
 from tertulia.domain.analytics import (
     By,
+    ByDay,
     CostRow,
     FunnelRow,
     KnockOutRow,
@@ -142,23 +143,26 @@ FROM totals JOIN (must_haves FULL JOIN knocked_out USING (job_id, qid)) USING (j
 ORDER BY job_id, knocked_out DESC, qid
 """
 
+# Values are gathered by time without being sorted by it; then each row's are sorted.
 _RESPONSE_TIMES = """
-WITH wanted AS ({wanted}), waited AS (
-    SELECT {ended} AS at, count(*) AS replies,
-           percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY response_ms) AS ms
+WITH wanted AS ({wanted}), waited AS MATERIALIZED (
+    SELECT {ended} AS at, array_agg(response_ms) AS ms
     FROM turns
     WHERE {segments} AND ended_at >= $2 AND ended_at < $3 AND response_ms IS NOT NULL
     GROUP BY 1
-), first_texts AS (
-    SELECT {ended} AS at, count(*) AS first_texts,
-           percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY ttft_ms) AS ttft_ms
+), first_texts AS MATERIALIZED (
+    SELECT {ended} AS at, array_agg(ttft_ms) AS ttft_ms
     FROM attempts
     WHERE tenant = $1 AND {segments} AND ended_at >= $2 AND ended_at < $3 AND failure IS NULL AND ttft_ms IS NOT NULL
     GROUP BY 1
 )
-SELECT {at} AS at, coalesce(replies, 0) AS replies, ms[1] AS p50_ms, ms[2] AS p95_ms,
-       coalesce(first_texts, 0) AS first_texts, ttft_ms[1] AS first_text_p50_ms, ttft_ms[2] AS first_text_p95_ms
+SELECT {at} AS at, coalesce(cardinality(ms), 0) AS replies, waits[1] AS p50_ms, waits[2] AS p95_ms,
+       coalesce(cardinality(ttft_ms), 0) AS first_texts, texts[1] AS first_text_p50_ms, texts[2] AS first_text_p95_ms
 FROM waited FULL JOIN first_texts USING (at)
+CROSS JOIN LATERAL (SELECT percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY value) AS waits
+                    FROM unnest(ms) AS value) AS of_waits
+CROSS JOIN LATERAL (SELECT percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY value) AS texts
+                    FROM unnest(ttft_ms) AS value) AS of_texts
 ORDER BY at
 """
 
@@ -175,7 +179,7 @@ WITH wanted AS ({wanted}), talked AS (
     WHERE {segments} AND created_at >= $2 AND created_at < $3
     GROUP BY 1, 2
 )
-SELECT {at} AS at, {hour} AS hour, channel, coalesce(sum(sessions), 0)::bigint AS sessions,
+SELECT {row} channel, coalesce(sum(sessions), 0)::bigint AS sessions,
        coalesce(sum(turns), 0)::bigint AS turns, coalesce(sum(from_person), 0)::bigint AS from_person,
        coalesce(sum(from_assistant), 0)::bigint AS from_assistant,
        coalesce(sum(from_operator), 0)::bigint AS from_operator
@@ -218,13 +222,15 @@ ORDER BY definition
 """  # noqa: S608 - put together from constants
 
 # Without a filter, attempts count that were made outside of sessions too.
-_PROVIDERS = f"""
-WITH wanted AS ({_WANTED}), ended AS NOT MATERIALIZED (
-    SELECT provider, failure, ttft_ms, latency_ms, cost_usd FROM attempts
-    WHERE tenant = $1 AND ended_at >= $2 AND ended_at < $3
-      AND (coalesce($4, $5, $6) IS NULL OR {_SEGMENTS})
-), counted AS (
-    SELECT provider, failure, count(*) AS attempts, sum(cost_usd) AS cost_usd FROM ended GROUP BY provider, failure
+_OF_ANY_SEGMENT = "$4::text IS NULL AND $5::text IS NULL AND $6::text IS NULL"
+_PROVIDERS = """
+WITH wanted AS ({wanted}), counted AS (
+    SELECT provider, failure, count(*) AS attempts, sum(cost_usd) AS cost_usd,
+           array_agg(latency_ms) FILTER (WHERE failure IS NULL) AS latency_ms,
+           array_agg(ttft_ms) FILTER (WHERE failure IS NULL AND ttft_ms IS NOT NULL) AS ttft_ms
+    FROM attempts
+    WHERE tenant = $1 AND ended_at >= $2 AND ended_at < $3 AND {of_segments}
+    GROUP BY provider, failure
 ), summed AS (
     SELECT provider, sum(attempts)::bigint AS attempts,
            coalesce(sum(attempts) FILTER (WHERE failure IS NULL), 0)::bigint AS answered,
@@ -233,17 +239,18 @@ WITH wanted AS ({_WANTED}), ended AS NOT MATERIALIZED (
     FROM counted
     GROUP BY provider
 ), timed AS (
-    SELECT provider, percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY latency_ms) AS latency_ms,
-           percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY ttft_ms) AS ttft_ms
-    FROM ended
+    SELECT provider, latencies, texts FROM counted
+    CROSS JOIN LATERAL (SELECT percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY value) AS latencies
+                        FROM unnest(latency_ms) AS value) AS of_latencies
+    CROSS JOIN LATERAL (SELECT percentile_disc(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY value) AS texts
+                        FROM unnest(ttft_ms) AS value) AS of_texts
     WHERE failure IS NULL
-    GROUP BY provider
 )
-SELECT provider, attempts, answered, failures, cost_usd, latency_ms[1] AS latency_p50_ms,
-       latency_ms[2] AS latency_p95_ms, ttft_ms[1] AS first_text_p50_ms, ttft_ms[2] AS first_text_p95_ms
+SELECT provider, attempts, answered, failures, cost_usd, latencies[1] AS latency_p50_ms,
+       latencies[2] AS latency_p95_ms, texts[1] AS first_text_p50_ms, texts[2] AS first_text_p95_ms
 FROM summed LEFT JOIN timed USING (provider)
 ORDER BY provider
-"""  # noqa: S608 - put together from constants
+"""
 
 
 class PostgresAnalytics:
@@ -268,7 +275,7 @@ class PostgresAnalytics:
         """Count the must-haves that applications begun in the time do not meet."""
         return await self._rows(KnockOutRow, knock_outs_statement(of), of)
 
-    async def response_times(self, of: Selection, by: By) -> Sequence[ResponseTimeRow]:
+    async def response_times(self, of: Selection, by: ByDay) -> Sequence[ResponseTimeRow]:
         """Measure how long replies took, in turns that ended in the time."""
         return await self._rows(ResponseTimeRow, response_times_statement(by), of)
 
@@ -276,7 +283,7 @@ class PostgresAnalytics:
         """Count what was said on each channel, in turns that ended in the time."""
         return await self._rows(VolumeRow, volumes_statement(by), of)
 
-    async def outcomes(self, of: Selection, by: By) -> Sequence[OutcomeRow]:
+    async def outcomes(self, of: Selection, by: ByDay) -> Sequence[OutcomeRow]:
         """Count what has become of the sessions opened in the time."""
         return await self._rows(OutcomeRow, outcomes_statement(by), of)
 
@@ -286,7 +293,7 @@ class PostgresAnalytics:
 
     async def providers(self, of: Selection) -> Sequence[ProviderRow]:
         """Count what came of the attempts that ended in the time."""
-        return await self._rows(ProviderRow, _PROVIDERS, of)
+        return await self._rows(ProviderRow, providers_statement(of), of)
 
     async def _rows(self, kind: type[T], statement: str, of: Selection) -> Sequence[T]:
         async with self._pool.transaction() as connection:
@@ -306,7 +313,7 @@ def knock_outs_statement(of: Selection) -> str:
     return _KNOCK_OUTS.format(of_chats=_OF_CHATS if of_chats else _OF_ANY_CHAT)
 
 
-def response_times_statement(by: By) -> str:
+def response_times_statement(by: ByDay) -> str:
     """Write the statement for rows told apart like this."""
     return _RESPONSE_TIMES.format(
         wanted=_WANTED,
@@ -318,18 +325,18 @@ def response_times_statement(by: By) -> str:
 
 def volumes_statement(by: By) -> str:
     """Write the statement for rows told apart like this."""
-    of_day = by is By.HOUR_OF_DAY
     return _VOLUMES.format(
         wanted=_WANTED,
         segments=_SEGMENTS,
         ended=_begins("ended_at", by),
         opened=_begins("created_at", by),
-        at="NULL::timestamptz" if of_day else _NEVER_AS_NULL,
-        hour="extract(hour FROM at AT TIME ZONE 'UTC')::integer" if of_day else "NULL::integer",
+        row="NULL::timestamptz AS at, at::integer AS hour,"
+        if by is By.HOUR_OF_DAY
+        else f"{_NEVER_AS_NULL} AS at, NULL::integer AS hour,",
     )
 
 
-def outcomes_statement(by: By) -> str:
+def outcomes_statement(by: ByDay) -> str:
     """Write the statement for rows told apart like this."""
     return _OUTCOMES.format(
         wanted=_WANTED,
@@ -341,14 +348,22 @@ def outcomes_statement(by: By) -> str:
     )
 
 
-def _begins(column: str, by: By) -> str:
-    """Say when the row of a time begins; rows of hours of the day are still told apart by the day."""
-    match by:
+def providers_statement(of: Selection) -> str:
+    """Write the statement with just the conditions that were given."""
+    filtered = (of.definition, of.job_id, of.channel) != (None, None, None)
+    return _PROVIDERS.format(wanted=_WANTED, of_segments=_SEGMENTS if filtered else _OF_ANY_SEGMENT)
+
+
+def _begins(column: str, by: By | ByDay) -> str:
+    """Say when the row of a time begins, or which hour of the day it is."""
+    match each := By(by):
         case By.ALL:
             return "'-infinity'::timestamptz"
         case By.DAY:
             return f"date_bin('1 day', {column}, 'epoch')"
-        case By.HOUR | By.HOUR_OF_DAY:
+        case By.HOUR:
             return f"date_bin('1 hour', {column}, 'epoch')"
+        case By.HOUR_OF_DAY:
+            return f"date_part('hour', {column} AT TIME ZONE 'UTC')"
         case _:
-            assert_never(by)
+            assert_never(each)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from tertulia.domain.analytics import (
     By,
+    ByDay,
     CostRow,
     FunnelRow,
     KnockOutRow,
@@ -513,7 +514,7 @@ class Reckoning:
             ]
         return sorted(rows, key=lambda row: (row.job_id, -row.knocked_out, row.qid))
 
-    def response_times(self, by: By) -> list[ResponseTimeRow]:
+    def response_times(self, by: ByDay) -> list[ResponseTimeRow]:
         waits: dict[datetime | None, list[int]] = defaultdict(list)
         texts: dict[datetime | None, list[float]] = defaultdict(list)
         for _, turn in self._talked:
@@ -559,7 +560,7 @@ class Reckoning:
             )
         ]
 
-    def outcomes(self, by: By) -> list[OutcomeRow]:
+    def outcomes(self, by: ByDay) -> list[OutcomeRow]:
         return [
             OutcomeRow(
                 at=at,
@@ -635,9 +636,9 @@ def _provider(name: str, attempts: Sequence[Attempted]) -> ProviderRow:
     )
 
 
-def _begins(at: datetime, by: By) -> datetime | None:
+def _begins(at: datetime, by: By | ByDay) -> datetime | None:
     utc = at.astimezone(UTC)
-    match by:
+    match By(by):
         case By.ALL:
             return None
         case By.DAY:

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from tertulia.domain.analytics import By, Selection
+from tertulia.domain.analytics import By, ByDay, Selection
 from tertulia.domain.ids import SessionId, TenantId
 from tertulia.storage.analytics import PostgresAnalytics
 from tertulia.storage.pool import Pool
@@ -54,16 +54,17 @@ async def test_every_figure_of_any_selection_is_what_counting_one_by_one_gives(p
         assert await analytics.costs(of) == counted.costs()
         assert await analytics.providers(of) == counted.providers()
         for by in By:
-            assert await analytics.response_times(of, by) == counted.response_times(by)
             assert await analytics.volumes(of, by) == counted.volumes(by)
-            assert await analytics.outcomes(of, by) == counted.outcomes(by)
+        for by_day in ByDay:
+            assert await analytics.response_times(of, by_day) == counted.response_times(by_day)
+            assert await analytics.outcomes(of, by_day) == counted.outcomes(by_day)
 
 
 async def test_nothing_is_told_of_a_tenant_that_has_nothing(pool: Pool) -> None:
     analytics = PostgresAnalytics(pool)
 
     assert await analytics.funnel(EVERYTHING) == []
-    assert await analytics.outcomes(EVERYTHING, By.ALL) == []
+    assert await analytics.outcomes(EVERYTHING, ByDay.ALL) == []
     assert await analytics.providers(EVERYTHING) == []
 
 
@@ -78,7 +79,7 @@ async def test_a_turn_that_was_taken_again_counts_as_it_ended_the_last_time(pool
     await turns.end(end(2, shown(4, 2), ids=["m2"], state="done", minute=11))
 
     assert {row.state for row in await analytics.funnel(EVERYTHING)} == {"questions", "done"}
-    (replies,) = await analytics.response_times(EVERYTHING, By.ALL)
+    (replies,) = await analytics.response_times(EVERYTHING, ByDay.ALL)
     assert (replies.replies, replies.p95_ms) == (2, 2)
     (volume,) = await analytics.volumes(EVERYTHING, By.ALL)
     assert (volume.turns, volume.from_person, volume.from_assistant) == (2, 2, 2)
