@@ -7,10 +7,11 @@ from benchmarks.decisions import decision_costs
 from benchmarks.provider_calls import CALLERS, call_costs, our_ten_minutes, peers_ten_minutes
 from tests.provider_service import proofs
 
-ROUNDS = 5
+ROUNDS = 3
 DECISIONS = 20_000
 FLEETS = (4, 16, 64)
-SCHEDULES = 1_000
+SCHEDULES = 200
+OUTAGES = range(8)
 # Between two questions.
 RARELY_S, OFTEN_S = 4, 0.25
 
@@ -50,7 +51,11 @@ async def provider_section(directory: Path) -> str:
 
 def _shown() -> str:
     """Tell the stories of the proofs once more, and write down their figures."""
-    rare, dense, total = proofs.outages(RARELY_S), proofs.outages(OFTEN_S), proofs.total_outage()
+    rare, dense, total = (
+        proofs.outages(RARELY_S, seeds=OUTAGES),
+        proofs.outages(OFTEN_S, seeds=OUTAGES),
+        proofs.total_outage(),
+    )
     returns = sorted(each.back_after_s for each in dense)
     money = proofs.money(SCHEDULES)
     knowing, by_price = proofs.conversations(knows_caches=True), proofs.conversations(knows_caches=False)
