@@ -10,8 +10,8 @@ from tests.provider_service import proofs
 ROUNDS = 3
 DECISIONS = 20_000
 FLEETS = (4, 16, 64)
-SCHEDULES = 200
-OUTAGES = range(8)
+SCHEDULES = 100
+OUTAGES = range(4)
 # Between two questions.
 RARELY_S, OFTEN_S = 4, 0.25
 

@@ -92,7 +92,12 @@ async def test_a_definition_is_drawn(tertulia: Cli) -> None:
     outcome = await tertulia("definitions", "diagram", "greeter")
 
     assert outcome.code == 0
-    assert outcome.out.splitlines()[:3] == ["stateDiagram-v2", "    [*] --> asking", "    asking : asks name"]
+    assert outcome.out.splitlines()[:4] == [
+        "stateDiagram-v2",
+        "    [*] --> asking",
+        "    asking : asking",
+        "    asking : asks name",
+    ]
 
 
 async def test_the_schema_is_printed_for_editors_and_for_readers(tertulia: Cli) -> None:

@@ -157,7 +157,11 @@ def test_a_provider_that_fails_all_its_calls_is_passed_over_before_its_breaker_o
             Demand(input_tokens=4000, max_tokens=1000),
             "its window of 5000 tokens is too small",
         ),
-        ({}, Demand(needs=frozenset({Feature.JSON_SCHEMA, Feature.TOOLS})), "it lacks tools"),
+        (
+            {"features": {"json_schema"}},
+            Demand(needs=frozenset({Feature.JSON_SCHEMA, Feature.TOOLS})),
+            "it lacks tools",
+        ),
         ({}, Demand(tried=frozenset({A})), "it has been asked already"),
     ],
 )

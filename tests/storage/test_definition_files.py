@@ -42,8 +42,8 @@ def problems(directory: Path, text: str) -> list[str]:
 
 def test_the_bundled_definitions_are_valid() -> None:
     files = DefinitionFiles(BUNDLED)
-    assert files.names() == ["assistant", "recruiting", "support"]
-    assert [files.get(name).name for name in files.names()] == ["assistant", "recruiting", "support"]
+    assert files.names() == ["assistant", "hiring", "recruiting", "support"]
+    assert [files.get(name).name for name in files.names()] == ["assistant", "hiring", "recruiting", "support"]
 
 
 def test_a_file_is_read_again_when_it_has_changed(tmp_path: Path) -> None:

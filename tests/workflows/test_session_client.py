@@ -16,12 +16,16 @@ from activities.errors import from_application_error, to_application_error
 from starter.sessions import TemporalSessions
 from tertulia.domain.conversation import OpenSession
 from tertulia.domain.errors import (
+    ActionRefused,
     CannotStart,
+    ChannelFailure,
     DefinitionInvalid,
+    Forbidden,
     InvalidInput,
     NotAdmitted,
     NotFound,
     ProviderFailure,
+    RateLimited,
     Refused,
     SessionClosed,
     SessionMoved,
@@ -29,6 +33,7 @@ from tertulia.domain.errors import (
     TooManyWaiting,
     TransitionRefused,
     TurnInProgress,
+    Unauthenticated,
     Unavailable,
 )
 from tertulia.domain.ids import SessionId, workflow_id
@@ -48,6 +53,7 @@ CROSSING = [
     TurnInProgress("a turn is running"),
     TooManyWaiting("too many messages are waiting"),
     TransitionRefused("does not lead there", ["processing", "completed"]),
+    ActionRefused("a human has the session", ["take_back"]),
     Unavailable("Postgres", "no answer in time"),
 ]
 
@@ -66,7 +72,16 @@ async def test_an_error_arrives_as_it_was_sent(error: TertuliaError) -> None:
 
 
 def test_every_error_that_can_reach_a_client_arrives() -> None:
-    stay_at_home = {CannotStart, NotAdmitted, ProviderFailure}
+    # The last three are raised and answered at the API's door.
+    stay_at_home = {
+        CannotStart,
+        ChannelFailure,
+        NotAdmitted,
+        ProviderFailure,
+        Forbidden,
+        RateLimited,
+        Unauthenticated,
+    }
     assert {type(error) for error in CROSSING} == set(_descendants(TertuliaError)) - stay_at_home
 
 
