@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.analytics_section import analytics_section
 from benchmarks.api_section import api_section
 from benchmarks.definitions import definition_section
 from benchmarks.provider_section import provider_section
@@ -27,6 +28,7 @@ _SECTIONS: dict[str, Callable[[Path], Awaitable[str]]] = {
     "Providers": provider_section,
     "Definitions": definition_section,
     "API": api_section,
+    "Analytics": analytics_section,
 }
 
 

@@ -317,9 +317,20 @@ async def warm_times(pool: Pool, of: Selection, *, rounds: int) -> Mapping[str, 
     return times
 
 
-async def plan(pool: Pool, statement: str, of: Selection) -> str:
-    """Return how Postgres would go about a statement, under the settings that it is run with."""
+async def reads(pool: Pool, statement: str, of: Selection) -> Sequence[tuple[str, str]]:
+    """Tell how Postgres would read each table, under the settings that the statement is run with.
+
+    Returns:
+        Pairs of the way, such as "Index Only Scan", and the table.
+    """
     async with pool.transaction() as connection:
         await connection.execute(analytics._SETTINGS)
-        rows = await connection.fetch(f"EXPLAIN {statement}", *analytics.arguments(of))
-    return "\n".join(row["QUERY PLAN"] for row in rows)
+        explained = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {statement}", *analytics.arguments(of))
+    return list(_reads(json.loads(explained)[0]["Plan"]))
+
+
+def _reads(node: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if "Relation Name" in node:
+        yield node["Node Type"], node["Relation Name"]
+    for part in node.get("Plans", ()):
+        yield from _reads(part)

@@ -1,5 +1,6 @@
 """A client of the HTTP API for the command line."""
 
+import json
 import os
 import re
 import time
@@ -242,6 +243,15 @@ class ApiClient:
     def provider_decision(self, question: Mapping[str, Any]) -> DecisionView:
         """Read who would be asked now."""
         return DecisionView.model_validate_json(self._call("GET", "/v1/providers/decision", params=question).content)
+
+    def figures(self, figure: str, **of: str | None) -> bytes:
+        """Read a figure about many conversations, as it comes."""
+        return self._call("GET", f"/v1/analytics/{figure}", params=_given(of)).content
+
+    def figure_rows(self, figure: str, **of: str | None) -> Sequence[Mapping[str, Any]]:
+        """Read the rows of a figure about many conversations."""
+        rows: Sequence[Mapping[str, Any]] = json.loads(self.figures(figure, **of))["rows"]
+        return rows
 
     def readiness(self) -> Mapping[str, str]:
         """Read which parts the API can reach."""

@@ -23,6 +23,7 @@ from starter import (
     provider_commands,
     session_commands,
 )
+from starter.analytics_commands import analytics
 from starter.api_client import open_api
 from starter.chat import chat as talk
 from starter.chat import screen
@@ -46,6 +47,7 @@ app = typer.Typer(
     # Tracebacks with local variables would show keys.
     pretty_exceptions_enable=False,
 )
+app.command()(analytics)
 app.add_typer(session_commands.commands, name="sessions")
 app.add_typer(definition_commands.commands, name="definitions")
 app.add_typer(key_commands.commands, name="keys")
