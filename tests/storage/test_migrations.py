@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -12,8 +13,10 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from tertulia.domain.analytics import By, ByDay, Selection
 from tertulia.domain.errors import CannotStart, InvalidInput, Unavailable
-from tertulia.domain.ids import SessionId
+from tertulia.domain.ids import SessionId, TenantId
+from tertulia.storage.analytics import PostgresAnalytics
 from tertulia.storage.migrations import MIGRATIONS, migrate
 from tertulia.storage.pool import connect, open_pool
 from tertulia.storage.transcripts import PostgresTranscripts
@@ -137,3 +140,47 @@ async def test_attempts_from_before_the_ledger_outlived_sessions_are_kept(empty_
     assert answered.outcome is not None
     assert (answered.outcome.cost_usd, answered.outcome.cost_at_most_usd) == (Decimal("0.25"), Decimal("0.25"))
     assert (lost.key.attempt_id, lost.outcome) == ("chat/1/1/groq/3", None)
+
+
+async def test_turns_from_before_there_were_figures_are_counted_as_far_as_they_are_known(
+    empty_database: str, tmp_path: Path
+) -> None:
+    for migration in MIGRATIONS.glob("*.sql"):
+        if migration.stem < "0011":
+            shutil.copy(migration, tmp_path)
+    await migrate(empty_database, directory=tmp_path)
+    async with open_pool(empty_database) as pool, pool.connection() as connection:
+        await connection.execute("""
+            INSERT INTO definitions (hash, name, content) VALUES ('h', 'd', '{}');
+            INSERT INTO sessions (session_id, tenant, user_id, channel, role, definition, definition_hash, context,
+                                  state, status, owner, turn, latest_turn, slots, next_action, created_at, updated_at)
+            VALUES ('chat', 'acme', 'ada', 'web', 'candidate', 'd', 'h', '{}', 's', 'open', 'human', 2, 2, '{}',
+                    '{"kind": "answer"}', '2026-03-01T10:00Z', '2026-03-01T10:03Z');
+            INSERT INTO turns (session_id, turn, status, message_ids, reply, started_at, ended_at)
+            VALUES ('chat', 0, 'answered', '[]', '{}', '2026-03-01T10:00Z', '2026-03-01T10:00Z'),
+                   ('chat', 1, 'answered', '["m"]', '{"next_action": {"slot": "name"}}',
+                    '2026-03-01T10:02Z', '2026-03-01T10:02:01.5Z'),
+                   ('chat', 2, 'answered', '[]', '{}', '2026-03-01T10:03Z', '2026-03-01T10:03Z');
+            INSERT INTO messages (session_id, seq, turn, role, text, created_at, message_id, event)
+            VALUES ('chat', 1, 0, 'assistant', 'Hello', '2026-03-01T10:00Z', NULL, 1),
+                   ('chat', 2, 1, 'user', 'Hi', '2026-03-01T10:02Z', 'm', 2),
+                   ('chat', 3, 1, 'assistant', 'Who are you?', '2026-03-01T10:02:01Z', NULL, 3);
+        """)
+
+    await migrate(empty_database)
+
+    of = Selection(
+        tenant=TenantId("acme"), since=datetime(2026, 3, 1, tzinfo=UTC), until=datetime(2026, 3, 2, tzinfo=UTC)
+    )
+    async with open_pool(empty_database) as pool:
+        analytics = PostgresAnalytics(pool)
+        (volume,) = await analytics.volumes(of, By.ALL)
+        (replies,) = await analytics.response_times(of, ByDay.ALL)
+        (slot,) = await analytics.slots(of)
+        (outcome,) = await analytics.outcomes(of, ByDay.ALL)
+        assert await analytics.funnel(of) == []
+    assert (volume.channel, volume.sessions, volume.turns) == ("web", 1, 3)
+    assert (volume.from_person, volume.from_assistant) == (1, 2)
+    assert (replies.replies, replies.p50_ms) == (1, 1500)
+    assert (slot.slot, slot.asked, slot.heard) == ("name", 1, 0)
+    assert outcome.handed_over == 1

@@ -48,7 +48,7 @@ ALTER TABLE turns
 UPDATE turns
 SET segment = sessions.segment, from_person = said.by_person, from_assistant = said.by_assistant,
     from_operator = said.by_operator, asked_slot = turns.reply -> 'next_action' ->> 'slot',
-    response_ms = CASE WHEN said.by_assistant > 0
+    response_ms = CASE WHEN said.by_person > 0 AND said.by_assistant > 0
                   THEN greatest(0, round(extract(epoch FROM turns.ended_at - said.first_arrived) * 1000)) END
 FROM sessions
 JOIN LATERAL (
