@@ -27,10 +27,15 @@ from tertulia.storage.pool import Pool
 
 T = TypeVar("T", bound=Payload)
 
-# An index in memory costs as little as a table does, and no sort of this size is to go to the disk. The hour of a
-# timestamp is told fastest in the session's own zone.
-_SETTINGS = "SET LOCAL random_page_cost = 1.1; SET LOCAL work_mem = '64MB'; SET LOCAL timezone = 'UTC'"
-
+# An index in memory costs as little as a table does, and no sort of this size is to go to the disk. How much lies
+# between two times decides on the plan, so each call has its own. The hour of a timestamp is told fastest in the
+# session's own zone.
+_SETTINGS = """
+SET LOCAL random_page_cost = 1.1;
+SET LOCAL work_mem = '64MB';
+SET LOCAL plan_cache_mode = force_custom_plan;
+SET LOCAL timezone = 'UTC'
+"""
 _NEVER_AS_NULL = "nullif(at, '-infinity')"
 
 # Every statement takes the same six: tenant, since, until, definition, job_id, channel.
@@ -207,22 +212,22 @@ ORDER BY 1, 2, 3
 # A session's attempts end after it was opened.
 _COSTS = f"""
 WITH wanted AS ({_WANTED}), opened AS (
-    SELECT session_id, wanted.definition, standing = 'complete' AS complete FROM sessions JOIN wanted USING (segment)
+    SELECT session_id, segment, standing = 'complete' AS complete FROM sessions
     WHERE {_SEGMENTS} AND created_at >= $2 AND created_at < $3
 ), counted AS (
-    SELECT definition, count(*) AS sessions, count(*) FILTER (WHERE complete) AS completed
-    FROM opened
-    GROUP BY definition
+    SELECT segment, complete, count(*) AS sessions FROM opened GROUP BY segment, complete
 ), spent AS (
-    SELECT definition, sum(cost_usd) AS cost_usd, sum(cost_usd) FILTER (WHERE complete) AS completed_cost_usd,
-           count(*) FILTER (WHERE cost_usd IS NULL) AS unpriced
+    SELECT opened.segment, complete, sum(cost_usd) AS cost_usd, count(*) - count(cost_usd) AS unpriced
     FROM opened JOIN attempts USING (session_id)
-    WHERE tenant = $1 AND {_SEGMENTS} AND ended_at >= $2
-    GROUP BY definition
+    WHERE tenant = $1 AND attempts.{_SEGMENTS} AND ended_at >= $2
+    GROUP BY opened.segment, complete
 )
-SELECT definition, sessions, completed, coalesce(cost_usd, 0) AS cost_usd,
-       coalesce(completed_cost_usd, 0) AS completed_cost_usd, coalesce(unpriced, 0) AS unpriced
-FROM counted LEFT JOIN spent USING (definition)
+SELECT definition, sum(sessions)::bigint AS sessions,
+       coalesce(sum(sessions) FILTER (WHERE complete), 0)::bigint AS completed, coalesce(sum(cost_usd), 0) AS cost_usd,
+       coalesce(sum(cost_usd) FILTER (WHERE complete), 0) AS completed_cost_usd,
+       coalesce(sum(unpriced), 0)::bigint AS unpriced
+FROM counted LEFT JOIN spent USING (segment, complete) JOIN wanted USING (segment)
+GROUP BY definition
 ORDER BY definition
 """  # noqa: S608 - put together from constants
 
