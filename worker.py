@@ -19,14 +19,12 @@ from activities.provider_health import HealthChecks
 from activities.turns import TurnActivities
 from starter.couriers import TemporalCouriers
 from starter.sessions import TemporalSessions
-from tertulia.composition import open_messengers, open_provider_service
+from tertulia.composition import open_messengers, open_provider_service, question_suggester, resume_intake
 from tertulia.config import Settings
 from tertulia.domain.channels import ChannelName
 from tertulia.domain.ids import TASK_QUEUE
 from tertulia.ports import Messenger
 from tertulia.provider_service.service import ProviderService
-from tertulia.resumes.reader import IsolatedReader
-from tertulia.resumes.received import ReceivedResumes
 from tertulia.storage.applications import PostgresApplications
 from tertulia.storage.channel_inbox import PostgresChannelInbox
 from tertulia.storage.definition_files import DefinitionFiles
@@ -92,7 +90,9 @@ def build_worker(
         PostgresPinnedDefinitions(pool),
         PostgresDeltas(pool),
     )
-    errands = Errands(PostgresJobs(pool), PostgresApplications(pool), PostgresCandidates(pool))
+    errands = Errands(
+        PostgresJobs(pool), PostgresApplications(pool), PostgresCandidates(pool), question_suggester(providers)
+    )
     checks = HealthChecks(providers)
     return Worker(
         client,
@@ -110,7 +110,7 @@ def build_worker(
             errands.run_errand,
             checks.list_providers,
             checks.check_provider,
-            *_channel_activities(client, pool, messengers, settings, task_queue),
+            *_channel_activities(client, pool, providers, messengers, settings, task_queue),
         ],
         interceptors=[ErrorTranslation()],
         workflow_runner=UnsandboxedWorkflowRunner(),
@@ -120,7 +120,12 @@ def build_worker(
 
 
 def _channel_activities(
-    client: Client, pool: Pool, messengers: Mapping[ChannelName, Messenger], settings: Settings, task_queue: str
+    client: Client,
+    pool: Pool,
+    providers: ProviderService,
+    messengers: Mapping[ChannelName, Messenger],
+    settings: Settings,
+    task_queue: str,
 ) -> Sequence[Callable[..., Any]]:
     outbox, couriers = PostgresOutbox(pool), TemporalCouriers(client, task_queue=task_queue)
     delivery = ChannelDeliveryActivities(outbox, couriers, messengers)
@@ -131,7 +136,7 @@ def _channel_activities(
         PostgresTranscripts(pool),
         couriers,
         messengers,
-        ReceivedResumes(IsolatedReader(), PostgresCandidates(pool)),
+        resume_intake(settings, pool, providers),
         settle=timedelta(seconds=settings.channel_settle_seconds),
     )
     return (

@@ -17,7 +17,7 @@ from tertulia.domain.errors import (
     Unavailable,
 )
 from tertulia.domain.ids import DEFAULT_TENANT, MessageId, TenantId
-from tertulia.ports import ChannelInbox, Couriers, Messenger, Outbox, ReceivedFiles, Sessions, Transcripts
+from tertulia.ports import ChannelInbox, Couriers, Messenger, Outbox, ResumeIntake, Sessions, Transcripts
 
 # Larger than any file that is of use here.
 MOST_FILE_BYTES = 5 * 1024 * 1024
@@ -53,7 +53,7 @@ class ChannelIntakeActivities:
         transcripts: Transcripts,
         couriers: Couriers,
         messengers: Mapping[ChannelName, Messenger],
-        files: ReceivedFiles,
+        resumes: ResumeIntake,
         *,
         settle: timedelta,
     ) -> None:
@@ -63,7 +63,7 @@ class ChannelIntakeActivities:
         self._transcripts = transcripts
         self._couriers = couriers
         self._messengers = messengers
-        self._files = files
+        self._resumes = resumes
         self._settle = settle
 
     @activity.defn
@@ -87,12 +87,12 @@ class ChannelIntakeActivities:
             raise Unavailable(arrived.chat.channel, "it is not set up")
         try:
             content = await messenger.fetch(arrived.message.attachment, MOST_FILE_BYTES)
-            text = await self._files.take(TenantId(DEFAULT_TENANT), arrived.chat.user_id, content)
+            taken = await self._resumes.take(TenantId(DEFAULT_TENANT), arrived.chat.user_id, content)
         except InvalidInput as error:
             activity.logger.info("a file can't be used: %s", error.problem)
             await self._inbox.replace(ref.chat_id, ref.message_id, _without_file(arrived))
             return
-        told = f"{arrived.message.text}\n\n{text}".strip()
+        told = f"{arrived.message.text}\n\n{taken.text}".strip()
         await self._inbox.replace(ref.chat_id, ref.message_id, told[:_FILE_TEXT_CHARS])
 
     @activity.defn

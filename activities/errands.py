@@ -175,15 +175,15 @@ class Errands:
 
     async def _suggest_questions(self, tenant: TenantId, request: SuggestQuestions) -> Outcome:
         job = await self._job(tenant, request.job)
-        items = _suggestions(await self._suggestions_for(job))
+        items = _suggestions(await self._suggestions_for(tenant, job))
         return _about(job, "found" if items else "nothing", items, suggested=len(items))
 
-    async def _suggestions_for(self, job: Job) -> Sequence[Question]:
+    async def _suggestions_for(self, tenant: TenantId, job: Job) -> Sequence[Question]:
         """Ask for suggestions; the usual questions are always there."""
         if self._suggester is None:
             return question_bank.suggest(job)
         try:
-            return await self._suggester.suggest(job)
+            return await self._suggester.suggest(tenant, job)
         except Unavailable:
             return question_bank.suggest(job)
 

@@ -17,11 +17,17 @@ from tertulia.api.ports import ApiPorts, ChannelPorts
 from tertulia.api.rate_limit import RateLimit
 from tertulia.api.recruiting_ports import RecruitingPorts
 from tertulia.api.session_tokens import SessionTokens
-from tertulia.composition import channel_definitions, open_provider_service, webhooks
+from tertulia.composition import (
+    channel_definitions,
+    open_provider_service,
+    question_suggester,
+    resume_intake,
+    webhooks,
+)
 from tertulia.config import Settings
 from tertulia.console.mount import mount_pages
 from tertulia.console.ports import Pages
-from tertulia.resumes.reader import IsolatedReader
+from tertulia.provider_service.service import ProviderService
 from tertulia.storage.analytics import PostgresAnalytics
 from tertulia.storage.api_keys import PostgresApiKeys
 from tertulia.storage.applications import PostgresApplications
@@ -71,7 +77,7 @@ async def serve(settings: Settings, *, ready: asyncio.Event | None = None) -> No
             definitions=DefinitionFiles(settings.definitions_dir),
             providers=providers,
             completions=providers,
-            recruiting=_recruiting(pool),
+            recruiting=_recruiting(settings, pool, providers),
             doorkeeper=_doorkeeper(settings, pool),
             cors_origins=settings.cors_origins or (),
             analytics=PostgresAnalytics(pool),
@@ -119,12 +125,13 @@ def _doorkeeper(settings: Settings, pool: Pool) -> Doorkeeper:
     )
 
 
-def _recruiting(pool: Pool) -> RecruitingPorts:
+def _recruiting(settings: Settings, pool: Pool, providers: ProviderService) -> RecruitingPorts:
     return RecruitingPorts(
         jobs=PostgresJobs(pool),
         applications=PostgresApplications(pool),
         candidates=PostgresCandidates(pool),
-        resumes=IsolatedReader(),
+        resumes=resume_intake(settings, pool, providers),
+        suggester=question_suggester(providers),
     )
 
 

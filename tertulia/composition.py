@@ -1,4 +1,4 @@
-"""Composition root of what the worker and the API share: settings → adapters → provider service, channels."""
+"""Composition root of what the worker and the API share: settings → provider service, recruiting, channels."""
 
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -21,9 +21,15 @@ from tertulia.provider_service.service import ProviderService, Stores
 from tertulia.providers.addresses import PublicTransport, check_base_url
 from tertulia.providers.completers import Completers
 from tertulia.providers.prices import prices_of
+from tertulia.recruiting.question_suggester import ProviderSuggester
+from tertulia.recruiting.resume_completion import ResumeCompletion
+from tertulia.recruiting.resume_intake import StoringIntake
+from tertulia.recruiting.structured import Structured
+from tertulia.resumes.reader import IsolatedReader
 from tertulia.storage.attempts import PostgresAttempts
 from tertulia.storage.budgets import PostgresBudgets
 from tertulia.storage.pool import Pool
+from tertulia.storage.profiles import PostgresCandidates
 from tertulia.storage.provider_configs import PostgresProviderConfigs
 from tertulia.storage.provider_metrics import PostgresProviderMetrics
 from tertulia.storage.provider_states import PostgresProviderStates
@@ -98,6 +104,17 @@ def provider_service(
         new_id=lambda: str(uuid4()),
         chance=random.Random(),  # noqa: S311 - it spreads load and guards nothing
     )
+
+
+def resume_intake(settings: Settings, pool: Pool, providers: ProviderService) -> StoringIntake:
+    """Connect the intake of résumés to Postgres, and to providers where they may see résumés."""
+    completion = ResumeCompletion(Structured(providers)) if settings.resumes_to_providers else None
+    return StoringIntake(IsolatedReader(), PostgresCandidates(pool), completion)
+
+
+def question_suggester(providers: ProviderService) -> ProviderSuggester:
+    """Connect the suggestion of questions to the providers."""
+    return ProviderSuggester(Structured(providers))
 
 
 def webhooks(settings: Settings) -> Mapping[ChannelName, Webhook]:

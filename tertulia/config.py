@@ -81,6 +81,7 @@ class Settings(BaseModel):
         provider_retry_attempts: Further attempts at one provider after the first one, before the next one is asked.
         provider_patience: How long a turn may wait for a provider to open again where none is open, seconds.
         tenant_daily_budget_usd: What a tenant without a budget of its own may spend a day; None: no bound.
+        resumes_to_providers: Whether providers are asked for what the rules don't find in a résumé, and so get it.
         allow_private_providers: Whether providers that are added at runtime may lie in a private network.
         secret_key: Seals the keys of providers that are added at runtime; without it none can be stored. Several, with
             commas in between, open what each has sealed; the first one seals.
@@ -113,6 +114,7 @@ class Settings(BaseModel):
     tenant_daily_budget_usd: Annotated[Decimal, Field(gt=0, allow_inf_nan=False)] | None = Field(
         None, alias="TENANT_DAILY_BUDGET_USD"
     )
+    resumes_to_providers: bool = Field(default=True, alias="TERTULIA_RESUMES_TO_PROVIDERS")
     allow_private_providers: bool = Field(default=False, alias="TERTULIA_ALLOW_PRIVATE_PROVIDERS")
     secret_key: SealingKeys | None = Field(None, alias="TERTULIA_SECRET_KEY", exclude=True, repr=False)
 

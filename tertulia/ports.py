@@ -68,10 +68,10 @@ from tertulia.domain.health import ProbeResult
 from tertulia.domain.ids import DefinitionHash, DefinitionName, MessageId, ProviderName, SessionId, TenantId
 from tertulia.domain.jobs import Job, JobFilter, JobId, JobPage, Question
 from tertulia.domain.profiles import Profile
-from tertulia.domain.provider_reports import Metrics, StateChange, TenantBudget
+from tertulia.domain.provider_reports import Configured, Metrics, StateChange, TenantBudget
 from tertulia.domain.provider_state import Known, ProviderState
 from tertulia.domain.providers import ProviderConfig
-from tertulia.domain.resumes import Resume, ResumeFile, ResumeText, StoredResume
+from tertulia.domain.resumes import Resume, ResumeFile, ResumeText, StoredResume, TakenResume
 from tertulia.domain.session_events import BEGINNING, EventId, Told
 from tertulia.domain.turns import (
     AttemptOutcome,
@@ -539,11 +539,26 @@ class ResumeReader(Protocol):
         ...
 
 
+class ResumeIntake(Protocol):
+    """Takes in what people hand in as their résumé."""
+
+    async def take(self, tenant: TenantId, user_id: str, content: bytes) -> TakenResume:
+        """Keep a file as a person's résumé, in the place of the one before; it fills what is empty in their profile.
+
+        Raises:
+            InvalidInput: It can't be read; nothing is stored.
+        """
+        ...
+
+
 class QuestionSuggester(Protocol):
     """Suggests questions for a job."""
 
-    async def suggest(self, job: Job) -> Sequence[Question]:
+    async def suggest(self, tenant: TenantId, job: Job) -> Sequence[Question]:
         """Suggest questions that the job does not have yet.
+
+        Args:
+            tenant: Whose budget it is.
 
         Raises:
             Unavailable: Nothing can be suggested at the moment.
@@ -575,6 +590,32 @@ class Analytics(Protocol):
     async def costs(self, of: Selection) -> Sequence[CostRow]: ...
 
     async def providers(self, of: Selection) -> Sequence[ProviderRow]: ...
+
+
+class Completions(Protocol):
+    """Answers questions that belong to no session, by whichever provider can."""
+
+    def configured(self) -> Sequence[Configured]:
+        """Return the configurations in use, in the order of preference."""
+        ...
+
+    async def execute_with_fallback(
+        self,
+        request: CompletionRequest,
+        *,
+        tenant: str,
+        within: timedelta,
+        only: Collection[ProviderName] = (),
+        on_text: Callable[[str], None] | None = None,
+    ) -> Completion:
+        """Ask one provider after the other until one answers; once text has come, a failure is the end.
+
+        Raises:
+            ProviderFailure: The last one, where nobody answered.
+            NotAdmitted: Nobody could be asked in time.
+            Unavailable: Storage is away, or there is nobody to ask.
+        """
+        ...
 
 
 # --- messengers -------------------------------------------------------------------------------------------------------
@@ -725,16 +766,4 @@ class DeliveryRecords(Protocol):
 
     async def of_session(self, session_id: SessionId, *, after: int = 0, limit: int = 100) -> Sequence[Delivery]:
         """Return the deliveries of at most `limit` messages with `seq > after`, in order."""
-        ...
-
-
-class ReceivedFiles(Protocol):
-    """Takes files that people send in chats."""
-
-    async def take(self, tenant: TenantId, user_id: str, content: bytes) -> str:
-        """Keep a file; return its text, which the person is taken to have written.
-
-        Raises:
-            InvalidInput: It can't be read.
-        """
         ...

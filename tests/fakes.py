@@ -483,6 +483,7 @@ class ScriptedCompletions:
         going_on: While clear, an answer is not ended.
         under_way: Set when an answer is wanted.
         cancelled: Set when somebody no longer wants an answer.
+        configs: The configurations in use.
     """
 
     def __init__(self) -> None:
@@ -492,11 +493,12 @@ class ScriptedCompletions:
         self.going_on.set()
         self.under_way = asyncio.Event()
         self.cancelled = asyncio.Event()
-
-    def configured(self) -> Sequence[Configured]:
         usable = ProviderConfig(name="groq", kind=ProviderKind.GROQ, model="openai/gpt-oss-120b")
         configs = (usable, usable.model_copy(update={"name": "gemini", "unusable": "no key"}))
-        return [Configured(config, Origin.ENVIRONMENT) for config in configs]
+        self.configs = [Configured(config, Origin.ENVIRONMENT) for config in configs]
+
+    def configured(self) -> Sequence[Configured]:
+        return self.configs
 
     async def execute_with_fallback(
         self,

@@ -9,7 +9,7 @@ from tertulia.api.inputs import PersonInPath
 from tertulia.api.problems import documented
 from tertulia.api.recruiting_inputs import UpdateProfile
 from tertulia.api.recruiting_ports import Recruiting
-from tertulia.api.resumes import FILE, FILE_BODY, taken_in
+from tertulia.api.resumes import FILE, FILE_BODY
 from tertulia.domain import media_types, profiles
 from tertulia.domain.access import Scope
 from tertulia.domain.errors import NotFound
@@ -48,9 +48,9 @@ async def erase_candidate(user_id: PersonInPath, ports: Recruiting, tenant: Tena
 async def upload_resume(user_id: PersonInPath, request: Request, ports: Recruiting, tenant: Tenant) -> StoredResume:
     """Store a résumé: the body is the file, a PDF, a Word file (.docx) or plain text of at most 5 MiB.
 
-    What kind of file it is shows its content alone. What the rules find in it fills what is empty in the profile.
+    What kind of file it is shows its content alone. What is found in it fills what is empty in the profile.
     """
-    return await taken_in(ports, tenant, user_id, await request.body())
+    return (await ports.resumes.take(tenant, user_id, await request.body())).stored
 
 
 @router.get("/resume", responses=documented("not_found"))

@@ -115,7 +115,7 @@ async def suggest_questions(job_id: JobInPath, ports: Recruiting, tenant: Tenant
     job = await ports.jobs.get(tenant, job_id)
     if ports.suggester:
         try:
-            return SuggestedQuestions(questions=tuple(await ports.suggester.suggest(job)), source="provider")
+            return SuggestedQuestions(questions=tuple(await ports.suggester.suggest(tenant, job)), source="provider")
         except Unavailable:
             pass  # The usual ones are better than none.
     return SuggestedQuestions(questions=question_bank.suggest(job), source="bank")

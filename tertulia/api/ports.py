@@ -1,6 +1,6 @@
 """What the API is given: the ports behind it, and how long it waits for them."""
 
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,7 +12,6 @@ from tertulia.api.doorkeeper import Doorkeeper
 from tertulia.api.recruiting_ports import RecruitingPorts
 from tertulia.api.waiting import within
 from tertulia.domain.channels import ChannelName
-from tertulia.domain.completions import Completion, CompletionRequest
 from tertulia.domain.errors import Unavailable
 from tertulia.domain.health import ProbeResult
 from tertulia.domain.ids import ProviderName, TenantId
@@ -22,6 +21,7 @@ from tertulia.domain.resumes import MAX_FILE_BYTES
 from tertulia.domain.routing import Decision, Demand
 from tertulia.ports import (
     Analytics,
+    Completions,
     Definitions,
     DeliveryRecords,
     Intake,
@@ -103,31 +103,6 @@ class ProviderAdministration(Protocol):
     async def set_budget(self, tenant: TenantId, daily_usd: Decimal) -> TenantBudget: ...
 
     async def remove_budget(self, tenant: TenantId) -> None: ...
-
-
-class Completions(Protocol):
-    """Answers questions that belong to no session, by whichever provider can."""
-
-    def configured(self) -> Sequence[Configured]:
-        """Return the configurations in use, in the order of preference."""
-        ...
-
-    async def execute_with_fallback(
-        self,
-        request: CompletionRequest,
-        *,
-        tenant: str,
-        within: timedelta,
-        only: Collection[ProviderName] = (),
-        on_text: Callable[[str], None] | None = None,
-    ) -> Completion:
-        """Ask one provider after the other until one answers; once text has come, a failure is the end.
-
-        Raises:
-            ProviderFailure: The last one, where nobody answered.
-            NotAdmitted: Nobody could be asked in time.
-        """
-        ...
 
 
 def _utc_now() -> datetime:

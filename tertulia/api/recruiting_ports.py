@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from tertulia.ports import Applications, Candidates, Jobs, QuestionSuggester, ResumeReader
+from tertulia.ports import Applications, Candidates, Jobs, QuestionSuggester, ResumeIntake
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class RecruitingPorts:
     jobs: Jobs
     applications: Applications
     candidates: Candidates
-    resumes: ResumeReader
+    resumes: ResumeIntake
     suggester: QuestionSuggester | None = None
 
 

@@ -1,7 +1,5 @@
 """Résumés: taken in for a person, or in a running chat."""
 
-import asyncio
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
@@ -14,12 +12,11 @@ from tertulia.api.messages import SENT, sent
 from tertulia.api.ports import Ports
 from tertulia.api.problems import documented
 from tertulia.api.recruiting_ports import Recruiting, RecruitingPorts
-from tertulia.domain import profiles, resumes
+from tertulia.domain import profiles
 from tertulia.domain.access import Scope
 from tertulia.domain.conversation import Attachment, IncomingMessage, SessionStatus
 from tertulia.domain.errors import SessionClosed
 from tertulia.domain.ids import MessageId, TenantId
-from tertulia.domain.resumes import ResumeFile, StoredResume
 from tertulia.domain.slots import document_of_file
 from tertulia.domain.turns import SessionRecord
 
@@ -50,7 +47,7 @@ async def send_resume(
     """Send a résumé in a chat: the body is the file, a PDF, a Word file (.docx) or plain text of at most 5 MiB.
 
     It is stored for the chat's person, and is the answer to the question for a document, whenever that is asked. The
-    chat itself gets what kind of file it is, and what the rules found in it for questions that are open yet.
+    chat itself gets what kind of file it is, and what was found in it for questions that are open yet.
     """
     message_id = MessageId(chosen_id(None, idempotency_key) or new_id())
     message = await handed_over(recruiting, session, await request.body(), message_id)
@@ -68,7 +65,7 @@ async def handed_over(
     """
     if session.status is SessionStatus.CLOSED:
         raise SessionClosed("the session is closed; start another one")
-    stored = await taken_in(ports, TenantId(session.tenant), session.user_id, content)
+    stored = (await ports.resumes.take(TenantId(session.tenant), session.user_id, content)).stored
     document = document_of_file(stored.media_type, stored.size_bytes)
     return IncomingMessage(
         text=f"[{document['excerpt']}]",
@@ -77,17 +74,3 @@ async def handed_over(
             media_type=stored.media_type, size_bytes=stored.size_bytes, facts=profiles.facts_in(stored.found)
         ),
     )
-
-
-async def taken_in(ports: RecruitingPorts, tenant: TenantId, user_id: str, content: bytes) -> StoredResume:
-    """Store a résumé with what the rules find in it; that fills what is empty in the profile.
-
-    Raises:
-        InvalidInput: It can't be read; nothing is stored.
-    """
-    read = await ports.resumes.read(content)
-    now = datetime.now(UTC)
-    found = await asyncio.to_thread(resumes.parse, read.text, now.date())
-    await ports.candidates.store_resume(tenant, user_id, ResumeFile(read.media_type, content), found, now)
-    await ports.candidates.change(tenant, user_id, lambda profile: profiles.filled_from(profile, found, now))
-    return StoredResume(media_type=read.media_type, size_bytes=len(content), found=found, uploaded_at=now)

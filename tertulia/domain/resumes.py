@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import date
 from itertools import islice
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 from pydantic import AwareDatetime
 
@@ -94,15 +94,17 @@ class Found(Payload, Generic[T]):
     Attributes:
         line: In the extracted text, from 1.
         quote: What stands there, shortened.
+        by: What found it.
     """
 
     value: T
     line: int
     quote: str
+    by: Literal["rule", "provider"] = "rule"
 
 
 class Resume(Payload):
-    """What was found in a résumé; None and nothing where no rule applied.
+    """What was found in a résumé; None and nothing where nothing was.
 
     Attributes:
         experience_years: As it is stated, else the time covered by the periods of work experience, one decimal.
@@ -123,7 +125,7 @@ class StoredResume(Payload):
     Attributes:
         media_type: By its content, whatever it was called.
         size_bytes: Of the file.
-        found: What the rules found in it.
+        found: What was found in it.
     """
 
     media_type: str
@@ -137,6 +139,13 @@ class ResumeFile(NamedTuple):
 
     media_type: str
     content: bytes
+
+
+class TakenResume(NamedTuple):
+    """What a file says, and what was stored of it."""
+
+    text: str
+    stored: StoredResume
 
 
 class ResumeText(Payload):
@@ -168,10 +177,10 @@ def parse(text: str, today: date) -> Resume:
         name=next(_names(lines), None),
         email=next((_at(line, found) for line in contacts for found in emails(line.text)), None),
         phone=next((_at(line, found) for line in contacts for found in phones(line.text, None)), None),
-        links=_distinct(_at(line, _address(found[0])) for line in lines for found in _LINK.finditer(line.text)),
+        links=distinct(_at(line, _address(found[0])) for line in lines for found in _LINK.finditer(line.text)),
         experience_years=_stated_years(lines) or _worked_years(lines, today),
-        skills=_distinct(skill for line in lines if line.section == "skills" for skill in _skills(line)),
-        education=_distinct(_at(line, _BULLET.sub("", line.text)) for line in lines if _is_of_education(line)),
+        skills=distinct(skill for line in lines if line.section == "skills" for skill in _skills(line)),
+        education=distinct(_at(line, _BULLET.sub("", line.text)) for line in lines if _is_of_education(line)),
     )
 
 
@@ -192,7 +201,8 @@ def _at(line: _Line, value: T) -> Found[T]:
     return Found[T](value=value, line=line.number, quote=line.text[:200])
 
 
-def _distinct(found: Iterator[Found[str]]) -> tuple[Found[str], ...]:
+def distinct(found: Iterator[Found[str]]) -> tuple[Found[str], ...]:
+    """Keep the first of those that say the same, at most 50."""
     first: dict[str, Found[str]] = {}
     for each in found:
         first.setdefault(each.value.lower(), each)

@@ -17,6 +17,7 @@ from tertulia.api.session_tokens import SessionTokens
 from tertulia.domain.access import Caller
 from tertulia.domain.ids import TenantId
 from tertulia.domain.jobs import Job, Question
+from tertulia.recruiting.resume_intake import StoringIntake
 from tertulia.resumes.reader import IsolatedReader
 from tertulia.storage.analytics import PostgresAnalytics
 from tertulia.storage.applications import PostgresApplications
@@ -53,7 +54,7 @@ class ScriptedSuggester:
     answer: Sequence[Question] | Exception
     asked: list[Job] = field(default_factory=list)
 
-    async def suggest(self, job: Job) -> Sequence[Question]:
+    async def suggest(self, tenant: TenantId, job: Job) -> Sequence[Question]:
         self.asked.append(job)
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -86,7 +87,7 @@ class Office:
                     jobs=PostgresJobs(pool),
                     applications=PostgresApplications(pool),
                     candidates=PostgresCandidates(pool),
-                    resumes=IsolatedReader(),
+                    resumes=StoringIntake(IsolatedReader(), PostgresCandidates(pool)),
                 ),
                 analytics=PostgresAnalytics(pool),
                 parts={},

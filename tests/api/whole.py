@@ -16,6 +16,7 @@ from tertulia.api.recruiting_ports import RecruitingPorts
 from tertulia.api.session_tokens import SessionTokens
 from tertulia.domain.access import HOUSE, Scope
 from tertulia.domain.ids import TenantId
+from tertulia.recruiting.resume_intake import StoringIntake
 from tertulia.resumes.reader import IsolatedReader
 from tertulia.storage.analytics import PostgresAnalytics
 from tertulia.storage.applications import PostgresApplications
@@ -109,7 +110,7 @@ def _ports(pool: Pool, api_keys: InMemoryApiKeys) -> ApiPorts:
             jobs=PostgresJobs(pool),
             applications=PostgresApplications(pool),
             candidates=PostgresCandidates(pool),
-            resumes=IsolatedReader(),
+            resumes=StoringIntake(IsolatedReader(), PostgresCandidates(pool)),
         ),
         doorkeeper=Doorkeeper(api_keys, SessionTokens(None), required=True),
         parts={"postgres": reached, "temporal": reached},

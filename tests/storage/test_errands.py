@@ -65,8 +65,8 @@ class ScriptedSuggester:
     answer: Sequence[Question] | Exception
     asked: list[str] = field(default_factory=list)
 
-    async def suggest(self, to: Job) -> Sequence[Question]:
-        self.asked.append(to.title)
+    async def suggest(self, tenant: TenantId, to: Job) -> Sequence[Question]:
+        self.asked.append(f"{tenant}: {to.title}")
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -259,7 +259,7 @@ async def test_a_suggester_is_asked_first_and_replaced_by_the_usual_questions_wh
         found = await desk.runs(SuggestQuestions(job="Cook"))
         assert [item["text"] for item in found.items] == expected
         assert found.said == ("found" if expected else "nothing")
-        assert suggester.asked == ["Cook", "Cook"]
+        assert suggester.asked == [f"{ACME}: Cook"] * 2
 
 
 async def test_questions_are_written_each_in_its_place(desk: Desk) -> None:

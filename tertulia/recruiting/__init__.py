@@ -1,0 +1,1 @@
+"""Recruiting besides turns: taking in résumés, and what providers are asked about jobs and résumés."""
