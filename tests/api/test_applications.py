@@ -187,7 +187,12 @@ async def test_a_resume_is_taken_in_read_and_given_back(api: httpx.AsyncClient, 
 
     assert taken.status_code == 200
     assert kind in taken.json()["media_type"]
-    assert taken.json()["found"]["name"] == {"value": "Ada Lovelace", "line": 1, "quote": "Ada Lovelace"}
+    assert taken.json()["found"]["name"] == {
+        "value": "Ada Lovelace",
+        "line": 1,
+        "quote": "Ada Lovelace",
+        "by": "rule",
+    }
     assert (await api.get("/v1/candidates/ada/resume")).json()["found"] == taken.json()["found"]
     assert file.content == content
     assert file.headers["content-disposition"].startswith("attachment")
