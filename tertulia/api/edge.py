@@ -1,5 +1,6 @@
 """The outermost layer of the API: bounded bodies, one log line a request, and an answer even to what nobody foresaw."""
 
+import asyncio
 import re
 import time
 import traceback
@@ -25,6 +26,8 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 _HSTS = "max-age=31536000"
+# A stream that says nothing ends with its caller's key, too: so often that is asked, seconds.
+_ASKED_AGAIN_SECONDS = 2.0
 
 log = structlog.get_logger("tertulia.api")
 
@@ -54,6 +57,7 @@ class Edge:
             if not exchange.status:
                 await response(problem("unexpected"))(scope, exchange.receive, exchange.send)
         finally:
+            await exchange.end_if_cut()
             self._ended(scope, exchange, time.perf_counter() - started)
 
     def _ended(self, scope: Scope, exchange: "_Exchange", seconds: float) -> None:
@@ -81,6 +85,7 @@ class _Exchange:
         self._send = send
         self._left = max_body_bytes
         self._too_large = _declared_bytes(scope) > max_body_bytes
+        self._is_read = self._is_sent = False
         self._metrics = metrics
         self.status = 0
         self.is_stream = False
@@ -89,7 +94,10 @@ class _Exchange:
     async def receive(self) -> Message:
         if self._too_large:
             raise HTTPException(413)
+        if self._is_read:
+            return await self._going()
         message = await self._receive()
+        self._is_read = not message.get("more_body", False)
         self._left -= len(message.get("body", b""))
         if self._left < 0:
             self._too_large = True
@@ -107,10 +115,28 @@ class _Exchange:
                 self._metrics.streams.inc()
         elif message.get("more_body") and not await self._may_go_on():
             self.cut = True
-            await self._send({"type": "http.response.body", "body": b""})
+        if self.cut:
             # What a server raises whose client has gone.
             raise OSError("the caller's key has ended")
+        self._is_sent = message["type"] == "http.response.body" and not message.get("more_body")
         await self._send(message)
+
+    async def end_if_cut(self) -> None:
+        """Let an answer that was cut end as one should."""
+        if self.cut and not self._is_sent:
+            await self._send({"type": "http.response.body", "body": b""})
+
+    async def _going(self) -> Message:
+        """Wait until the caller goes; one whose key has ended is taken for gone."""
+        gone = asyncio.ensure_future(self._receive())
+        try:
+            while not (await asyncio.wait({gone}, timeout=_ASKED_AGAIN_SECONDS))[0]:
+                if self.status and not await self._may_go_on():
+                    self.cut = True
+                    return {"type": "http.disconnect"}
+            return gone.result()
+        finally:
+            gone.cancel()
 
     def _headers(self) -> dict[str, str]:
         private = {"Cache-Control": "no-store"} if self._scope["path"].startswith("/v1/") else {}
@@ -118,7 +144,7 @@ class _Exchange:
         return {**_HEADERS, **private, **https, **self._scope["state"].get("headers", {})}
 
     async def _may_go_on(self) -> bool:
-        """Ask again, before each piece of a long answer, whether its caller may still have it."""
+        """Ask again, before each piece of a long answer and while none comes, whether its caller may still have it."""
         still_allowed = self._scope["state"].get("still_allowed")
         if still_allowed is None:
             return True

@@ -10,13 +10,17 @@ import httpx
 import pytest
 from httpx_sse import aconnect_sse
 
+from tertulia.api import event_stream
+from tertulia.api.doorkeeper import Doorkeeper
+from tertulia.api.session_tokens import SessionTokens
+from tertulia.domain.access import HOUSE, Scope
 from tertulia.domain.conversation import Close, Message, Role, TurnStatus
 from tertulia.domain.errors import NotFound, Unavailable
 from tertulia.domain.ids import MessageId, SessionId
 from tertulia.domain.session_events import EventId, TurnStarted
 from tertulia.domain.turns import Delta, TurnWaits
 from tests.api.conftest import World
-from tests.fakes import NOON
+from tests.fakes import NOON, InMemoryApiKeys
 
 HELLO = {"text": "hello", "message_id": "m-1"}
 STARTED = ("1", "turn.started", {"turn": 1, "message_ids": ["m-1"]})
@@ -273,3 +277,19 @@ async def test_a_reader_of_a_session_that_is_not_there_is_told_so(api: httpx.Asy
 class NoSuchSession:
     async def resume(self, session_id: SessionId, after: EventId) -> EventId | None:
         raise NotFound("session", session_id)
+
+
+async def test_a_stream_in_which_nothing_is_said_ends_with_its_callers_key(
+    api: httpx.AsyncClient, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_stream, "_PING_SECONDS", 3600)
+    keys = InMemoryApiKeys()
+    key, secret = await keys.create(HOUSE, "site", Scope.CHAT, at=NOON)
+    world.change(doorkeeper=Doorkeeper(keys, SessionTokens(None), required=True))
+
+    shown = {"Authorization": f"Bearer {secret.get_secret_value()}"}
+    async with api.stream("GET", "/v1/sessions/s-1/events", headers=shown, timeout=None) as stream:
+        await keys.revoke(HOUSE, key.key_id, at=NOON)
+        said = await stream.aread()
+
+    assert (stream.status_code, said) == (200, b"")

@@ -35,7 +35,7 @@ async def test_an_api_that_the_network_can_reach_opens_to_keys_alone(tmp_path_fa
 
 
 async def _ends_with_its_key(cluster: Cluster, token: str, key_id: str, admin: dict[str, str]) -> None:
-    """Follow a session as a browser does; when the key is revoked, the stream ends at its next piece."""
+    """Follow a session as a browser does; when the key is revoked, the stream ends, although nothing is said."""
     address = f"{cluster.url}/v1/sessions/s-1/events"
     async with (
         httpx.AsyncClient(timeout=60) as browser,
