@@ -41,6 +41,7 @@ from tertulia.storage.pool import Pool, open_pool
 from tertulia.storage.profiles import PostgresCandidates
 from tertulia.storage.session_events import PostgresSessionEvents
 from tertulia.storage.sessions import PostgresSessionRecords
+from tertulia.storage.tallies import PostgresTallies
 from tertulia.storage.tickets import PostgresTickets
 from tertulia.storage.transcripts import PostgresTranscripts
 from tertulia.temporal import connect
@@ -81,6 +82,7 @@ async def serve(settings: Settings, *, ready: asyncio.Event | None = None) -> No
             doorkeeper=_doorkeeper(settings, pool),
             cors_origins=settings.cors_origins or (),
             analytics=PostgresAnalytics(pool),
+            tallies=PostgresTallies(pool),
             parts=_parts(pool, client),
             channels=_channels(settings, pool, client),
             user_is_session=settings.user_is_session,

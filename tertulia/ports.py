@@ -73,6 +73,7 @@ from tertulia.domain.provider_state import Known, ProviderState
 from tertulia.domain.providers import ProviderConfig
 from tertulia.domain.resumes import Resume, ResumeFile, ResumeText, StoredResume, TakenResume
 from tertulia.domain.session_events import BEGINNING, EventId, Told
+from tertulia.domain.tallies import Tallied
 from tertulia.domain.turns import (
     AttemptOutcome,
     BeginTurn,
@@ -766,4 +767,16 @@ class DeliveryRecords(Protocol):
 
     async def of_session(self, session_id: SessionId, *, after: int = 0, limit: int = 100) -> Sequence[Delivery]:
         """Return the deliveries of at most `limit` messages with `seq > after`, in order."""
+        ...
+
+
+class Tallies(Protocol):
+    """How many sessions and turns there have been, over all processes."""
+
+    async def read(self) -> Tallied:
+        """Read what has been counted.
+
+        Raises:
+            Unavailable: That can't be told at the moment.
+        """
         ...

@@ -60,6 +60,7 @@ from tertulia.domain.session_events import (
     TurnStarted,
     TurnSuperseded,
 )
+from tertulia.domain.tallies import Tallied
 from tertulia.domain.turns import (
     AttemptKey,
     AttemptOutcome,
@@ -585,6 +586,18 @@ def _new_record(session_id: SessionId, opening: OpenSession, *, at: datetime) ->
         created_at=at,
         updated_at=at,
     )
+
+
+@dataclass
+class ScriptedTallies:
+    """Tells what is written down; an error is raised."""
+
+    tallied: Tallied | Exception = field(default_factory=lambda: Tallied(opened=0, closed=0, begun={}, ended=()))
+
+    async def read(self) -> Tallied:
+        if isinstance(self.tallied, Exception):
+            raise self.tallied
+        return self.tallied
 
 
 @dataclass

@@ -1,12 +1,17 @@
 """What Prometheus is told: counts and times, by route and by provider; no ids, no texts, no tenants."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import accumulate
 
 from fastapi import APIRouter, Request
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
+from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 from starlette.responses import Response
 
 from tertulia.api.access import allow_house
@@ -18,6 +23,7 @@ from tertulia.domain.errors import Unavailable
 from tertulia.domain.health import ProviderStatus
 from tertulia.domain.ids import ProviderName
 from tertulia.domain.provider_reports import Metrics, StatusReport
+from tertulia.domain.tallies import TURN_SECONDS, Tallied
 
 router = APIRouter(tags=["operations"])
 
@@ -62,15 +68,41 @@ class RequestMetrics:
     },
 )
 async def read_metrics(request: Request, ports: Ports) -> Response:
-    """Tell Prometheus how this process and the providers are. What storage can't tell at the moment is left out."""
+    """Tell Prometheus of this process, the sessions and the providers. What storage can't tell now is left out."""
     requests: RequestMetrics = request.app.state.request_metrics
     told = generate_latest(requests.registry)
     now = ports.now()
+    with suppress(Unavailable):
+        told += generate_latest(_OfSessions(await ports.tallies.read()))
     with suppress(Unavailable):
         status = await ports.providers.get_provider_status()
         lately = await ports.providers.get_provider_metrics(now - _LATELY, now)
         told += generate_latest(_of_providers(status, lately, now))
     return Response(told, media_type=CONTENT_TYPE_PLAIN_1_0_0)
+
+
+@dataclass(frozen=True, slots=True)
+class _OfSessions(Collector):
+    """What storage has counted, which no process could by itself."""
+
+    tallied: Tallied
+
+    def collect(self) -> Iterator[Metric]:
+        tallied = self.tallied
+        yield CounterMetricFamily("tertulia_sessions_opened", "Sessions, over all workers", value=tallied.opened)
+        yield CounterMetricFamily("tertulia_sessions_closed", "Sessions that have ended", value=tallied.closed)
+        begun = CounterMetricFamily("tertulia_turns_begun", "Turns, over all workers", labels=["made_by"])
+        for made_by, count in sorted(tallied.begun.items()):
+            begun.add_metric([made_by], count)
+        yield begun
+        ended = HistogramMetricFamily(
+            "tertulia_turn_seconds", "Turns that have ended, from beginning to end", labels=["made_by", "status"]
+        )
+        bounds = [*map(floatToGoString, TURN_SECONDS), "+Inf"]
+        for each in tallied.ended:
+            buckets = list(zip(bounds, accumulate(each.buckets), strict=True))
+            ended.add_metric([each.made_by, each.status], buckets, sum_value=each.seconds)
+        yield ended
 
 
 def _of_providers(report: StatusReport, lately: Mapping[ProviderName, Metrics], now: datetime) -> CollectorRegistry:

@@ -28,6 +28,7 @@ from tertulia.ports import (
     SessionEvents,
     SessionRecords,
     Sessions,
+    Tallies,
     Transcripts,
     Webhook,
 )
@@ -148,6 +149,7 @@ class ApiPorts:
     recruiting: RecruitingPorts
     doorkeeper: Doorkeeper
     analytics: Analytics
+    tallies: Tallies
     parts: Mapping[str, Callable[[], Awaitable[None]]]
     channels: ChannelPorts | None = None
     # Most proxies cut a silent request after 60 s; a reply that is too late for that becomes a receipt, for which the

@@ -28,6 +28,7 @@ from tests.fakes import (
     ScriptedCompletions,
     ScriptedEvents,
     ScriptedSessions,
+    ScriptedTallies,
 )
 
 SESSION = SessionId("s-1")
@@ -50,6 +51,7 @@ class World:
     events: ScriptedEvents = field(default_factory=ScriptedEvents)
     providers: InMemoryProviders = field(default_factory=InMemoryProviders)
     analytics: ScriptedAnalytics = field(default_factory=ScriptedAnalytics)
+    tallies: ScriptedTallies = field(default_factory=ScriptedTallies)
     completions: ScriptedCompletions = field(default_factory=ScriptedCompletions)
 
     def __post_init__(self) -> None:
@@ -65,6 +67,7 @@ class World:
             doorkeeper=Doorkeeper(InMemoryApiKeys(), SessionTokens(None), required=False),
             recruiting=None,  # type: ignore[arg-type]  # its calls are tested over a real database
             analytics=self.analytics,
+            tallies=self.tallies,
             parts={"postgres": reached, "temporal": reached},
             now=lambda: NOON,
         )
@@ -107,6 +110,7 @@ _REQUIRED = (
     "completions",
     "recruiting",
     "analytics",
+    "tallies",
     "doorkeeper",
     "parts",
 )

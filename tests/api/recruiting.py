@@ -24,6 +24,7 @@ from tertulia.storage.applications import PostgresApplications
 from tertulia.storage.jobs import PostgresJobs
 from tertulia.storage.pool import Pool, open_pool
 from tertulia.storage.profiles import PostgresCandidates
+from tertulia.storage.tallies import PostgresTallies
 from tests.api.providers import InMemoryProviders
 from tests.fakes import (
     InMemoryApiKeys,
@@ -90,6 +91,7 @@ class Office:
                     resumes=StoringIntake(IsolatedReader(), PostgresCandidates(pool)),
                 ),
                 analytics=PostgresAnalytics(pool),
+                tallies=PostgresTallies(pool),
                 parts={},
                 doorkeeper=HeaderReader(InMemoryApiKeys(), SessionTokens(None), required=True),
             )

@@ -6,7 +6,9 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from tertulia.api.metrics import RequestMetrics
+from tertulia.domain.errors import Unavailable
 from tertulia.domain.ids import SessionId
+from tertulia.domain.tallies import EndedTurns, Tallied
 from tests.api.conftest import World
 
 
@@ -73,11 +75,30 @@ async def test_providers_are_told_with_their_breakers_and_what_came_of_their_att
     assert samples["tertulia_provider_attempts_5m", "timeout", "groq"] == 2
 
 
+async def test_sessions_and_turns_are_told_as_storage_has_counted_them(api: httpx.AsyncClient, world: World) -> None:
+    buckets = (3, 0, 0, 1, *[0] * 8, 2)
+    world.tallies.tallied = Tallied(
+        opened=5, closed=2, begun={"person": 7}, ended=[EndedTurns("person", "answered", buckets, seconds=1234.5)]
+    )
+
+    samples = await scraped(api)
+
+    assert samples["tertulia_sessions_opened_total",] == 5
+    assert samples["tertulia_sessions_closed_total",] == 2
+    assert samples["tertulia_turns_begun_total", "person"] == 7
+    kind = ("person", "answered")
+    assert samples["tertulia_turn_seconds_count", *kind] == 6
+    assert samples["tertulia_turn_seconds_sum", *kind] == 1234.5
+    told = [samples["tertulia_turn_seconds_bucket", le, *kind] for le in ("0.05", "0.25", "0.5", "300.0", "+Inf")]
+    assert told == [3, 3, 4, 4, 6]
+
+
 async def test_while_storage_is_away_the_process_tells_of_itself(api: httpx.AsyncClient, world: World) -> None:
     await api.get("/healthz")
     world.providers.stale = True
+    world.tallies.tallied = Unavailable("Postgres", "it is restarting")
 
     samples = await scraped(api)
 
     assert any(name == "tertulia_http_request_seconds_count" for name, *_ in samples)
-    assert not any(name == "tertulia_provider_attempts_5m" for name, *_ in samples)
+    assert not any(name.startswith(("tertulia_provider", "tertulia_turn", "tertulia_session")) for name, *_ in samples)

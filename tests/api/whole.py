@@ -23,6 +23,7 @@ from tertulia.storage.applications import PostgresApplications
 from tertulia.storage.jobs import PostgresJobs
 from tertulia.storage.pool import Pool, open_pool
 from tertulia.storage.profiles import PostgresCandidates
+from tertulia.storage.tallies import PostgresTallies
 from tests.api.conftest import GREETER, reached
 from tests.api.providers import InMemoryProviders
 from tests.fakes import (
@@ -105,6 +106,7 @@ def _ports(pool: Pool, api_keys: InMemoryApiKeys) -> ApiPorts:
         definitions=InMemoryDefinitions(GREETER),
         providers=InMemoryProviders(),
         analytics=PostgresAnalytics(pool),
+        tallies=PostgresTallies(pool),
         completions=ScriptedCompletions(),
         recruiting=RecruitingPorts(
             jobs=PostgresJobs(pool),

@@ -32,6 +32,7 @@ from tertulia.storage.definition_files import DefinitionFiles
 from tertulia.storage.outbox import PostgresOutbox
 from tertulia.storage.session_events import PostgresSessionEvents
 from tertulia.storage.sessions import PostgresSessionRecords
+from tertulia.storage.tallies import PostgresTallies
 from tests.engine import DEFINITIONS, Engine, running_engine, simulated
 
 _ON_THE_WAY = """
@@ -169,6 +170,7 @@ async def _served(engine: Engine, database: str) -> AsyncIterator[str]:
             parts={},
             doorkeeper=Doorkeeper(PostgresApiKeys(engine.pool), SessionTokens(None), required=False),
             analytics=PostgresAnalytics(engine.pool),
+            tallies=PostgresTallies(engine.pool),
             channels=ChannelPorts(
                 webhooks=webhooks(engine.settings),
                 intake=DurableIntake(
