@@ -201,7 +201,9 @@ class Session:
 
     async def _carry_out(self, placed: Placed) -> None:
         try:
-            placed.reply = await self._recall_order(placed.request_id)
+            done = await self._recall_order(placed.request_id)
+            # A turn that is stored, but in no history, has not happened: its worker's task was lost.
+            placed.reply = done if done and done.turn <= self._conversation.turn else None
             if placed.reply is None:
                 placed.reply = (await self._conversation.carry_out(placed.order, placed.request_id)).reply
         except TertuliaError as error:

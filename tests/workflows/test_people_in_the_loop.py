@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,8 +10,10 @@ from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
 from tertulia.domain.conversation import (
+    Action,
     Close,
     HandOverToHuman,
+    Intervention,
     NextAction,
     OperatorMessage,
     Order,
@@ -23,9 +26,12 @@ from tertulia.domain.conversation import (
     TurnStatus,
 )
 from tertulia.domain.errors import ActionRefused, InvalidInput, SessionClosed, TransitionRefused
+from tertulia.domain.ids import MessageId
 from tertulia.embedded.simulator import BlackHole, ProviderSimulator
 from tertulia.storage.sessions import PostgresSessionRecords
+from tertulia.storage.turns import PostgresTurns
 from tests.engine import Chat, Engine
+from tests.storage.examples import end
 
 OUTAGE = "Nobody can sign in since this morning, it's an outage. ana@example.org"
 
@@ -277,3 +283,17 @@ async def test_the_ui_finds_sessions_that_a_human_has(engine: Engine) -> None:
     description = await chat.workflow.describe()
     owners = {pair.key.name: pair.value for pair in description.typed_search_attributes}
     assert owners["TertuliaOwner"] == "human"
+
+
+async def test_what_a_lost_task_has_stored_of_an_order_is_not_taken_for_its_outcome(engine: Engine) -> None:
+    chat = await engine.chat()
+    now = datetime.now(UTC)
+    order = Intervention(action=Action.HAND_OVER, request_id=MessageId("r-1"))
+    phantom = end(1, session_id=chat.id, intervention=order)
+    await PostgresTurns(engine.pool).end(phantom.model_copy(update={"ended_at": now, "started_at": now}))
+    assert (await chat.turn(1)).intervention == order
+
+    taken = await _ordered(chat, HandOverToHuman(request_id=MessageId("r-1")))
+
+    assert (taken.turn, taken.owner, (await _view(chat)).owner) == (1, Owner.HUMAN, Owner.HUMAN)
+    assert (await chat.turn(1)).reply == taken
