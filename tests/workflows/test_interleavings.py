@@ -68,7 +68,9 @@ class Interleaving:
     refused: list[BaseException | None] = field(default_factory=list)
 
     async def run(self) -> None:
-        await asyncio.gather(self.person(), self.operator("eva"), self.operator("bob"))
+        async with asyncio.TaskGroup() as group:
+            for somebody in (self.person(), self.operator("eva"), self.operator("bob")):
+                group.create_task(somebody)
 
     async def person(self) -> None:
         """Write, and not always wait for the reply."""
@@ -88,7 +90,9 @@ class Interleaving:
             order = self.random.choice(ORDERS).model_validate(given)
             # Now and then an order is sent twice, as by a client that got no answer.
             times = 2 if self.random.random() < 0.2 else 1
-            await asyncio.gather(*(self.give(order) for _ in range(times)))
+            async with asyncio.TaskGroup() as group:
+                for _ in range(times):
+                    group.create_task(self.give(order))
 
     async def give(self, order: Order) -> None:
         request_id = str(order.request_id)
@@ -197,7 +201,9 @@ async def _all_hold(engine: Engine, simulator: ProviderSimulator, seeds: Sequenc
             took_over += any(reply.owner is Owner.HUMAN for reply in interleaving.replies.values())
             stopped += any(reply.status is TurnStatus.HANDED_OVER for reply in interleaving.replies.values())
 
-    await asyncio.gather(*(hold(seed) for seed in seeds))
+    async with asyncio.TaskGroup() as group:
+        for seed in seeds:
+            group.create_task(hold(seed))
     # What is asserted has had occasion to be wrong.
     assert took_over > len(seeds) / 2
     assert stopped > len(seeds) / 4
