@@ -2,8 +2,10 @@
 PY ?= python3
 BIN := .venv/bin
 LOCK := .venv/.installed
-# A file is run by one process: what its tests share, like servers, is started once.
-ALL_CORES := -n auto --dist loadfile
+# A file is run by one process: what its tests share, like servers, is started once. Files keep the order of tests/conftest.py.
+ALL_CORES := -n auto --dist loadfile --no-loadscope-reorder
+# Many tests start processes, and each would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup run test check bench soak record-history openapi lock
 
@@ -36,7 +38,7 @@ bench: setup  ## Measure, and write docs/performance.md
 	$(BIN)/python -m benchmarks
 
 soak: setup  ## The longest proofs
-	$(BIN)/pytest -m soak
+	$(BIN)/pytest -m "soak or hypothesis" --hypothesis-profile=soak
 
 record-history: setup  ## Record the histories that tests/replay replays
 	$(BIN)/python -m tests.replay.record

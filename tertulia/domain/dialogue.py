@@ -174,7 +174,7 @@ class Dialogue:
 
     def suspend(self) -> None:
         """Go to `error`, from where the next message leads back."""
-        self._set(state=ERROR, came_from=self.state.state, pending=None, errand=None)
+        self._set(state=ERROR, came_from=self.state.came_from or self.state.state, pending=None, errand=None)
 
     def resume(self) -> None:
         """Leave `error`, wait for no provider, and put the open question again."""

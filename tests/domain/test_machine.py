@@ -13,6 +13,7 @@ from tertulia.domain.events import (
     ProvidersFailed,
     Purpose,
     RejectTransition,
+    ReplyWanted,
     Resumed,
     Say,
     SessionStarted,
@@ -118,6 +119,14 @@ def test_any_state_can_be_suspended_and_taken_up_where_it_was() -> None:
     conversation.is_moved_to("asking")
     assert conversation.said == ["Who are you?"]
     assert conversation.is_moved_to("error").hears("Ana").state.slots == {"name": "Ana"}
+
+
+def test_a_reply_that_nobody_writes_anew_in_error_leads_back_to_where_it_was_all_the_same() -> None:
+    ask = Ask(purpose=Purpose.REPLY, state="asking")
+    conversation = Conversation(define()).is_moved_to("error")
+    conversation.happens(ReplyWanted(ask=ask)).happens(ProvidersFailed(ask=ask))
+    assert (conversation.state.state, conversation.state.came_from) == ("error", "asking")
+    assert conversation.hears("Ana").state.slots == {"name": "Ana"}
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import json
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tertulia.domain import machine
@@ -182,7 +182,6 @@ def begins_anew(definition: Definition, before: MachineState, event: Event) -> b
     return before.confirming == "start_over" or phrases.asks_for("start_over", event.text, interruption.also)
 
 
-@settings(max_examples=500)
 @given(definition=definitions(), happened=happenings)
 def test_whatever_happens_any_valid_definition_stays_in_order(
     definition: Definition, happened: list[Happening]
@@ -190,7 +189,6 @@ def test_whatever_happens_any_valid_definition_stays_in_order(
     play(definition, happened)
 
 
-@settings(max_examples=100)
 @given(definition=definitions(), happened=happenings)
 def test_any_valid_definition_goes_on_in_the_same_way_after_json(
     definition: Definition, happened: list[Happening]
@@ -200,13 +198,11 @@ def test_any_valid_definition_goes_on_in_the_same_way_after_json(
 
 
 @pytest.mark.parametrize("name", DEFINITIONS)
-@settings(max_examples=300)
 @given(happened=happenings)
 def test_whatever_happens_the_bundled_definitions_stay_in_order(name: str, happened: list[Happening]) -> None:
     play(DEFINITIONS[name], happened)  # type: ignore[index]
 
 
-@settings(max_examples=400)
 @given(states=machines, happened=happenings)
 def test_whatever_happens_any_small_machine_stays_in_order(
     states: dict[str, object], happened: list[Happening]
@@ -214,7 +210,6 @@ def test_whatever_happens_any_small_machine_stays_in_order(
     play(define_unchecked(initial="a", states=states, slots=slots), happened)
 
 
-@settings(max_examples=150)
 @given(happened=happenings)
 def test_a_state_that_went_through_json_goes_on_in_the_same_way(happened: list[Happening]) -> None:
     definition = DEFINITIONS["recruiting"]  # type: ignore[index]
@@ -222,7 +217,6 @@ def test_a_state_that_went_through_json_goes_on_in_the_same_way(happened: list[H
     assert play(again, happened, through_json=True) == play(definition, happened)
 
 
-@settings(max_examples=150)
 @given(happened=happenings)
 def test_whatever_has_happened_the_recruiting_conversation_can_still_be_finished(
     happened: list[Happening],

@@ -268,8 +268,10 @@ FROM generate_series(1, 20000) AS n
 
 async def test_every_list_and_read_finds_an_index_that_has_its_order(pool: Pool) -> None:
     async with pool.connection() as connection:
-        await connection.execute("ALTER TABLE applications DROP CONSTRAINT applications_tenant_job_id_fkey")
+        # Applications for jobs of other tenants are as good for this as any.
+        await connection.execute("SET session_replication_role = replica")
         await connection.execute(_CROWD)
+        await connection.execute("RESET session_replication_role")
         await connection.execute("ANALYZE")
     tenant, place = TenantId("t1"), cursors.encode(at(0), "a1")
     statements = [
