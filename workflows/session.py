@@ -126,7 +126,7 @@ class Session:
         opening = OpenSession.model_validate(self._start.model_dump(include=set(OpenSession.model_fields)))
         opened = await workflow.execute_local_activity_method(
             TurnActivities.open_session,
-            Opening(session_id=self._id, opening=opening, opened_at=workflow.info().start_time),
+            Opening(session_id=self._id, opening=opening, opened_at=workflow.info().workflow_start_time),
             **options.STORAGE,
         )
         self._use(opened.definition)

@@ -8,7 +8,7 @@ import pytest
 
 from tertulia.embedded.simulator import Answer, ProviderSimulator
 from tests.e2e.cluster import Cluster
-from tests.e2e.talking import Talk
+from tests.e2e.talking import Talk, post
 
 SESSIONS = 50
 MESSAGES = 4
@@ -81,6 +81,48 @@ async def test_every_message_is_answered_exactly_once_while_everything_is_killed
     await talking
     for talk in talks:
         await _was_answered_exactly_once(cluster, talk)
+
+
+@pytest.mark.parametrize("kill", [_kill_worker, _kill_api], ids=lambda kill: kill.__name__)
+async def test_what_a_human_does_is_done_exactly_once_and_the_bot_keeps_silent_whatever_is_killed(
+    cluster: Cluster, kill: Callable[[Cluster], Awaitable[None]]
+) -> None:
+    async def attend(session: str) -> list[tuple[str, str]]:
+        talk = Talk(cluster.http, session, 1)
+        await talk.open()
+        await talk.run()
+        path, operator = f"/v1/sessions/{session}", {"operator": "eva"}
+        shown = [("user", talk.said[0]), ("assistant", talk.heard[0])]
+        taken = await post(cluster.http, f"{path}/hand-over", operator | {"request_id": "take"})
+        for number in range(MESSAGES):
+            asked = {"text": f"is anybody there? {number}", "message_id": f"ask-{number}"}
+            assert (await post(cluster.http, f"{path}/messages", asked))["reply"] == ""
+            said = {"text": f"eva says {number}", "message_id": f"say-{number}"}
+            await post(cluster.http, f"{path}/operator-messages", operator | said)
+            shown += [("user", asked["text"]), ("operator", said["text"])]
+        assert await post(cluster.http, f"{path}/hand-over", operator | {"request_id": "take"}) == taken
+        back = await post(cluster.http, f"{path}/take-back", operator | {"request_id": "back"})
+        shown += [("assistant", back["reply"])] if back["reply"] else []
+        last = {"text": "and now?", "message_id": "last"}
+        answer = await post(cluster.http, f"{path}/messages", last)
+        return [*shown, ("user", last["text"]), ("assistant", answer["reply"])]
+
+    sessions = [f"human-{kill.__name__[1:]}-{number}" for number in range(SESSIONS // 5)]
+    attending = asyncio.gather(*(attend(session) for session in sessions))
+    for _ in range(KILLS):
+        await asyncio.sleep(random.uniform(0.1, 1.5))
+        await kill(cluster)
+    for session, shown in zip(sessions, await attending, strict=True):
+        stored = await cluster.rows(
+            "select role, text from messages where session_id = $1 and turn > 0 order by seq", session
+        )
+        assert [tuple(row) for row in stored] == shown
+        actions = await cluster.rows(
+            "select intervention ->> 'action' as action from turns"
+            " where session_id = $1 and intervention is not null order by turn",
+            session,
+        )
+        assert [row["action"] for row in actions] == ["hand_over", *["operator_message"] * MESSAGES, "take_back"]
 
 
 async def _was_answered_exactly_once(cluster: Cluster, talk: Talk) -> None:
