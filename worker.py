@@ -137,6 +137,7 @@ def _channel_activities(
         couriers,
         messengers,
         resume_intake(settings, pool, providers),
+        DefinitionFiles(settings.definitions_dir),
         settle=timedelta(seconds=settings.channel_settle_seconds),
     )
     return (

@@ -5,10 +5,13 @@ from datetime import timedelta
 
 from temporalio import activity
 
-from tertulia.domain.channels import Arrived, ChannelName, ChatId, ChatSession, NextArrival
+from tertulia.domain import deliveries
+from tertulia.domain.channels import Arrived, ChannelName, ChatId, ChatSession, NextArrival, Outgoing
 from tertulia.domain.conversation import IncomingMessage, OpenSession, Payload
 from tertulia.domain.deliveries import ToDeliver
 from tertulia.domain.errors import (
+    ChannelFailure,
+    DefinitionInvalid,
     InvalidInput,
     NotFound,
     SessionClosed,
@@ -16,8 +19,8 @@ from tertulia.domain.errors import (
     TurnInProgress,
     Unavailable,
 )
-from tertulia.domain.ids import DEFAULT_TENANT, MessageId, TenantId
-from tertulia.ports import ChannelInbox, Couriers, Messenger, Outbox, ResumeIntake, Sessions, Transcripts
+from tertulia.domain.ids import DefinitionName, MessageId
+from tertulia.ports import ChannelInbox, Couriers, Definitions, Messenger, Outbox, ResumeIntake, Sessions, Transcripts
 
 # Larger than any file that is of use here.
 MOST_FILE_BYTES = 5 * 1024 * 1024
@@ -25,6 +28,8 @@ MOST_FILE_BYTES = 5 * 1024 * 1024
 _FILE_TEXT_CHARS = 15_000
 # Sessions that end while a message is on its way to them, one after the other.
 _SESSIONS_TRIED = 3
+# Half a minute of trouble at the platform.
+_ANSWERS_TRIED = 5
 
 
 class ChatToTakeIn(Payload):
@@ -54,6 +59,7 @@ class ChannelIntakeActivities:
         couriers: Couriers,
         messengers: Mapping[ChannelName, Messenger],
         resumes: ResumeIntake,
+        definitions: Definitions,
         *,
         settle: timedelta,
     ) -> None:
@@ -64,6 +70,7 @@ class ChannelIntakeActivities:
         self._couriers = couriers
         self._messengers = messengers
         self._resumes = resumes
+        self._definitions = definitions
         self._settle = settle
 
     @activity.defn
@@ -87,7 +94,7 @@ class ChannelIntakeActivities:
             raise Unavailable(arrived.chat.channel, "it is not set up")
         try:
             content = await messenger.fetch(arrived.message.attachment, MOST_FILE_BYTES)
-            taken = await self._resumes.take(TenantId(DEFAULT_TENANT), arrived.chat.user_id, content)
+            taken = await self._resumes.take(arrived.chat.tenant, arrived.chat.user_id, content)
         except InvalidInput as error:
             activity.logger.info("a file can't be used: %s", error.problem)
             await self._inbox.replace(ref.chat_id, ref.message_id, _without_file(arrived))
@@ -117,9 +124,27 @@ class ChannelIntakeActivities:
         try:
             session = await self._handed_over(arrived)
         except InvalidInput as error:
+            await self._refuse(arrived)
             await self._inbox.settle(ref.chat_id, ref.message_id, session_id=None, note=str(error))
+        except NotFound:
+            activity.logger.info("a chat was erased while a message was on its way")
         else:
             await self._inbox.settle(ref.chat_id, ref.message_id, session_id=session.session_id)
+
+    async def _refuse(self, arrived: Arrived) -> None:
+        """Tell a person that a message is not taken, as far as the platform lets us: what comes next must not wait."""
+        chat, messenger = arrived.chat, self._messengers.get(arrived.chat.channel)
+        if messenger is None or not arrived.message.text.strip():
+            return
+        definition = self._definitions.get(DefinitionName(chat.definition))
+        words = definition.worded(arrived.message.language or "", chat.channel).prompts
+        answer = Outgoing(delivery_id=arrived.message.message_id, address=chat.address, text=words.too_long)
+        try:
+            await messenger.send(answer)
+        except ChannelFailure as failure:
+            if deliveries.is_worth_a_retry(failure) and activity.info().attempt < _ANSWERS_TRIED:
+                raise
+            activity.logger.warning("a person was not told that a message was refused: %s", failure.problem)
 
     async def _handed_over(self, arrived: Arrived) -> ChatSession:
         chat_id, message_id, ended = arrived.chat.chat_id, arrived.message.message_id, 0
@@ -127,8 +152,9 @@ class ChannelIntakeActivities:
             session = await self._inbox.session(chat_id, after=ended, opened_by=message_id)
             try:
                 await self._say(session, arrived)
-            except SessionClosed:
-                # It may be this very message that has ended the session, before that could be written down.
+            except (SessionClosed, NotFound):
+                # Ended, which Temporal forgets after a while, or erased. It may be this very message that has ended the
+                # session, before that could be written down.
                 if await self._transcripts.turn_of(session.session_id, message_id):
                     return session
                 ended = session.number
@@ -151,6 +177,7 @@ class ChannelIntakeActivities:
         chat, message = arrived.chat, arrived.message
         opening = OpenSession(
             definition=chat.definition,
+            tenant=chat.tenant,
             user_id=chat.user_id,
             channel=chat.channel,
             channel_user_id=chat.address,
@@ -159,7 +186,7 @@ class ChannelIntakeActivities:
         )
         try:
             await self._sessions.open(session.session_id, opening)
-        except NotFound as error:
+        except (NotFound, DefinitionInvalid) as error:
             # Whoever set up the channel can mend that, and then nothing is lost.
             raise Unavailable("the application", str(error)) from error
 

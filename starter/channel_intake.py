@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from tertulia.domain import deliveries
-from tertulia.domain.channels import ChannelName, Incoming, Receipt
+from tertulia.domain.channels import ChannelName, Incoming, Purpose, Receipt
 from tertulia.domain.deliveries import ToDeliver
 from tertulia.ports import ChannelInbox, Couriers, Outbox, Webhook
 
@@ -12,22 +12,22 @@ class DurableIntake:
     """Stores, then wakes whoever carries on. Both are repeated when the platform delivers again.
 
     Args:
-        definitions: The application that each channel's chats are about.
+        purposes: What each channel's chats are for.
     """
 
     def __init__(
-        self, inbox: ChannelInbox, outbox: Outbox, couriers: Couriers, definitions: Mapping[ChannelName, str]
+        self, inbox: ChannelInbox, outbox: Outbox, couriers: Couriers, purposes: Mapping[ChannelName, Purpose]
     ) -> None:
         self._inbox = inbox
         self._outbox = outbox
         self._couriers = couriers
-        self._definitions = definitions
+        self._purposes = purposes
 
     async def take(self, webhook: Webhook, incoming: Incoming) -> None:
         channel = webhook.channel
         if incoming.messages:
-            definition = self._definitions[channel]
-            for chat_id in await self._inbox.take(channel, definition, webhook.key, incoming.messages):
+            purpose = self._purposes[channel]
+            for chat_id in await self._inbox.take(channel, purpose, webhook.key, incoming.messages):
                 await self._couriers.wake_intake(chat_id)
         for receipt in incoming.receipts:
             await self._note(receipt)

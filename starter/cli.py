@@ -17,6 +17,7 @@ import typer
 
 from starter import (
     application_commands,
+    channel_commands,
     definition_commands,
     job_commands,
     key_commands,
@@ -51,6 +52,7 @@ app.command()(analytics)
 app.add_typer(session_commands.commands, name="sessions")
 app.add_typer(definition_commands.commands, name="definitions")
 app.add_typer(key_commands.commands, name="keys")
+app.add_typer(channel_commands.commands, name="channels")
 app.add_typer(provider_commands.commands, name="providers")
 app.add_typer(job_commands.commands, name="jobs")
 app.add_typer(application_commands.commands, name="applications")

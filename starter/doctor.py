@@ -20,10 +20,12 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from starter.api_client import open_api
+from tertulia.composition import open_messengers
 from tertulia.config import Settings, load_settings
-from tertulia.domain.errors import DefinitionInvalid, InvalidInput, TertuliaError
+from tertulia.domain.errors import ChannelFailure, DefinitionInvalid, InvalidInput, TertuliaError
 from tertulia.domain.ids import SEARCH_ATTRIBUTES, TASK_QUEUE
 from tertulia.domain.providers import ProviderConfig
+from tertulia.ports import Messenger
 from tertulia.providers.completers import make_completer
 from tertulia.storage.definition_files import DefinitionFiles
 from tertulia.storage.migrations import MIGRATIONS
@@ -92,6 +94,7 @@ async def examine(url: str) -> Sequence[Finding]:
         _tried("Postgres", _postgres(settings), "see that it runs, and check DATABASE_URL"),
         _tried("Temporal", _temporal(settings), "see that it runs, and check TEMPORAL_ADDRESS"),
         _tried("providers", _providers(settings)),
+        _tried("channels", _channels(settings)),
     )
     local = [_ok("settings", "all can be used"), *_definitions(settings.definitions_dir), _disk(settings.data_dir)]
     return [python, *local, *(finding for group in groups for finding in group)]
@@ -227,3 +230,16 @@ async def _provider(config: ProviderConfig, http: httpx.AsyncClient) -> Finding:
     if not probe.reachable:
         return _problem(what, probe.detail, "check its key and its address; the others are asked instead")
     return _ok(what, f"answers in {probe.latency_ms:.0f} ms")
+
+
+async def _channels(settings: Settings) -> Sequence[Finding]:
+    async with open_messengers(settings) as messengers:
+        return await asyncio.gather(*map(_channel, messengers.values()))
+
+
+async def _channel(messenger: Messenger) -> Finding:
+    try:
+        return _ok(messenger.channel, await messenger.check())
+    except ChannelFailure as failure:
+        advice = "docs/channels.md says where its settings come from"
+        return _problem(messenger.channel, failure.detail or failure.problem, advice)

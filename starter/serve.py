@@ -18,8 +18,8 @@ from tertulia.api.rate_limit import RateLimit
 from tertulia.api.recruiting_ports import RecruitingPorts
 from tertulia.api.session_tokens import SessionTokens
 from tertulia.composition import (
-    channel_definitions,
     open_provider_service,
+    purposes,
     question_suggester,
     resume_intake,
     webhooks,
@@ -141,7 +141,7 @@ def _channels(settings: Settings, pool: Pool, client: Client) -> ChannelPorts:
     inbox, outbox = PostgresChannelInbox(pool), PostgresOutbox(pool)
     return ChannelPorts(
         webhooks=webhooks(settings),
-        intake=DurableIntake(inbox, outbox, TemporalCouriers(client), channel_definitions(settings)),
+        intake=DurableIntake(inbox, outbox, TemporalCouriers(client), purposes(settings)),
         deliveries=outbox,
     )
 

@@ -1,7 +1,7 @@
 """The typed client of sessions: implements `ports.Sessions` over Temporal."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from uuid import uuid4
 
 import structlog
@@ -95,11 +95,17 @@ class TemporalSessions:
                 continue
 
     async def submit(self, session_id: SessionId, message: IncomingMessage) -> MessageId:
-        async with self._translated(session_id):
-            update = await self._handle(session_id).start_update(
-                Session.send, message, id=message.message_id, wait_for_stage=WorkflowUpdateStage.ACCEPTED
-            )
-        return MessageId(message.message_id or update.id)
+        update_id = message.message_id or uuid4().hex
+        # A session that goes on in a new run has taken the message along.
+        with suppress(SessionMoved):
+            async with self._translated(session_id):
+                update = await self._handle(session_id).start_update(
+                    Session.send, message, id=update_id, wait_for_stage=WorkflowUpdateStage.ACCEPTED
+                )
+                # A refusal comes as an outcome that is known at once; only to who asks for the result it is raised.
+                if update._known_outcome:  # noqa: SLF001 - nothing else tells without waiting
+                    await update.result()
+        return MessageId(update_id)
 
     async def view(self, session_id: SessionId) -> SessionView:
         async with self._translated(session_id):

@@ -12,9 +12,9 @@ import httpx
 from tertulia.channels.telegram import TelegramAccount, TelegramMessenger, TelegramWebhook
 from tertulia.channels.whatsapp import WhatsAppAccount, WhatsAppMessenger, WhatsAppWebhook
 from tertulia.config import Settings
-from tertulia.domain.channels import ChannelName
+from tertulia.domain.channels import ChannelName, Purpose
 from tertulia.domain.errors import InvalidInput, Unavailable
-from tertulia.domain.ids import ProviderName
+from tertulia.domain.ids import ProviderName, TenantId
 from tertulia.domain.providers import ProviderConfig
 from tertulia.ports import Completer, Messenger, Webhook
 from tertulia.provider_service.service import ProviderService, Stores
@@ -122,7 +122,7 @@ def webhooks(settings: Settings) -> Mapping[ChannelName, Webhook]:
     found: list[Webhook] = []
     if whatsapp := _whatsapp(settings):
         found.append(WhatsAppWebhook(whatsapp))
-    if telegram := _telegram(settings):
+    if telegram := telegram_account(settings):
         found.append(TelegramWebhook(telegram))
     return {webhook.channel: webhook for webhook in found}
 
@@ -134,16 +134,20 @@ async def open_messengers(settings: Settings) -> AsyncIterator[Mapping[ChannelNa
         found: list[Messenger] = []
         if whatsapp := _whatsapp(settings):
             found.append(WhatsAppMessenger(whatsapp, http))
-        if telegram := _telegram(settings):
+        if telegram := telegram_account(settings):
             found.append(TelegramMessenger(telegram, http))
         yield {messenger.channel: messenger for messenger in found}
 
 
-def channel_definitions(settings: Settings) -> Mapping[ChannelName, str]:
-    """Name the application that each channel's chats are about."""
+def purposes(settings: Settings) -> Mapping[ChannelName, Purpose]:
+    """Say whose each channel's chats are, and about which application."""
     return {
-        ChannelName.WHATSAPP: settings.whatsapp_definition,
-        ChannelName.TELEGRAM: settings.telegram_definition,
+        ChannelName.WHATSAPP: Purpose(
+            tenant=TenantId(settings.whatsapp_tenant), definition=settings.whatsapp_definition
+        ),
+        ChannelName.TELEGRAM: Purpose(
+            tenant=TenantId(settings.telegram_tenant), definition=settings.telegram_definition
+        ),
     }
 
 
@@ -163,7 +167,8 @@ def _whatsapp(settings: Settings) -> WhatsAppAccount | None:
     )
 
 
-def _telegram(settings: Settings) -> TelegramAccount | None:
+def telegram_account(settings: Settings) -> TelegramAccount | None:
+    """Read the bot's account; None where the channel is not set up."""
     token, secret = settings.telegram_bot_token, settings.telegram_webhook_secret
     if not (token and secret):
         return None

@@ -14,7 +14,7 @@ from dotenv import dotenv_values
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from tertulia.domain.errors import InvalidInput
-from tertulia.domain.ids import MAX_TURNS_PER_RUN, TURNS_PER_RUN, ProviderName
+from tertulia.domain.ids import MAX_TURNS_PER_RUN, TURNS_PER_RUN, Identifier, ProviderName
 from tertulia.domain.known_providers import KNOWN, KnownProvider
 from tertulia.domain.providers import PROVIDER_NAME_PATTERN, LoadBalanceStrategy, ProviderConfig, ProviderKind
 
@@ -145,6 +145,7 @@ class Settings(BaseModel):
     whatsapp_app_secret: Secret | None = Field(None, alias="WHATSAPP_APP_SECRET", exclude=True, repr=False)
     whatsapp_verify_token: Secret | None = Field(None, alias="WHATSAPP_VERIFY_TOKEN", exclude=True, repr=False)
     whatsapp_definition: str = Field("recruiting", alias="WHATSAPP_DEFINITION")
+    whatsapp_tenant: Identifier = Field("default", alias="WHATSAPP_TENANT")
     whatsapp_template: str | None = Field(None, alias="WHATSAPP_TEMPLATE")
     whatsapp_template_language: str = Field("en", alias="WHATSAPP_TEMPLATE_LANGUAGE")
     whatsapp_api_url: ApiUrl = Field("https://graph.facebook.com/v24.0", alias="WHATSAPP_API_URL")
@@ -154,6 +155,7 @@ class Settings(BaseModel):
         None, alias="TELEGRAM_WEBHOOK_SECRET", exclude=True, repr=False
     )
     telegram_definition: str = Field("recruiting", alias="TELEGRAM_DEFINITION")
+    telegram_tenant: Identifier = Field("default", alias="TELEGRAM_TENANT")
     telegram_api_url: ApiUrl = Field("https://api.telegram.org", alias="TELEGRAM_API_URL")
 
     channel_settle_seconds: float = Field(1, alias="CHANNEL_SETTLE_SECONDS", ge=0, le=60)

@@ -46,6 +46,7 @@ from tertulia.domain.channels import (
     Incoming,
     NextArrival,
     Outgoing,
+    Purpose,
     Receipt,
     Received,
 )
@@ -673,6 +674,10 @@ class Messenger(Protocol):
         """Fetch a file that a person has sent."""
         ...
 
+    async def check(self) -> str:
+        """Find out whether the account works; return what people know it by."""
+        ...
+
 
 class Intake(Protocol):
     """Takes in what webhooks bring. Implemented over Postgres and Temporal by `starter/channel_intake.py`."""
@@ -698,7 +703,7 @@ class ChannelInbox(Protocol):
     """What people have written on messengers, until it is handed over, and the sessions of their chats."""
 
     async def take(
-        self, channel: ChannelName, definition: str, key: bytes, messages: Sequence[Received]
+        self, channel: ChannelName, purpose: Purpose, key: bytes, messages: Sequence[Received]
     ) -> Collection[ChatId]:
         """Store messages that are not stored yet; return the chats of those that wait to be handed over."""
         ...
@@ -722,7 +727,11 @@ class ChannelInbox(Protocol):
         ...
 
     async def session(self, chat_id: ChatId, *, after: int, opened_by: MessageId) -> ChatSession:
-        """Return the chat's last session behind that number, or begin the next one."""
+        """Return the chat's last session behind that number, or begin the next one.
+
+        Raises:
+            NotFound: The chat has been erased.
+        """
         ...
 
 

@@ -171,7 +171,7 @@ def declared(app: FastAPI) -> Sequence[Declared]:
         TypeError: A route does not say.
     """
     return [
-        Declared(method, str(route.path).replace(":path}", "}"), str(route.name), _guard(route))
+        Declared(method, str(route.path).replace(":text}", "}"), str(route.name), _guard(route))
         for route in iter_route_contexts(app.routes)
         if route.path not in _OF_THE_FRAMEWORK
         for method in sorted(route.methods or ())

@@ -36,7 +36,10 @@ async def update_profile(user_id: PersonInPath, body: UpdateProfile, ports: Recr
 
 @router.delete("", status_code=204, response_class=Response, responses=documented())
 async def erase_candidate(user_id: PersonInPath, ports: Recruiting, tenant: Tenant) -> None:
-    """Erase a person's applications with their timelines, the profile and the résumé; chats stay."""
+    """Erase a person's applications with their timelines, the profile, the résumé, and the messenger's address.
+
+    What was said stays until its sessions are erased (`DELETE /v1/sessions/{session_id}?erase=true`).
+    """
     await ports.candidates.erase(tenant, user_id)
 
 

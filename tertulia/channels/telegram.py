@@ -200,12 +200,46 @@ class TelegramMessenger:
         url = f"{self._account.api_url}/file/bot{self._account.bot_token}/{path}"
         return await calls.download(self._http, Call("GET", url), most_bytes)
 
+    async def check(self) -> str:
+        bot = await self._ask("getMe", {}, sends=False)
+        webhook = await self._ask("getWebhookInfo", {}, sends=False)
+        if not _at(webhook, "url").endswith(self._webhook_path):
+            raise ChannelFailure(
+                ChannelProblem.ACCOUNT,
+                "its webhook leads elsewhere or nowhere; `tertulia channels register telegram URL` changes that",
+            )
+        waiting, failed = _at(webhook, "pending_update_count"), _at(webhook, "last_error_message")
+        told = f"@{_at(bot, 'username')}, {waiting or 0} updates on their way"
+        return f"{told}; once failed: {calls.shortened(failed, self._account.webhook_secret)}" if failed else told
+
+    async def register(self, url: str) -> None:
+        """Have what people write delivered to the API at an address.
+
+        Raises:
+            ChannelFailure: Telegram can't be reached, or refuses.
+        """
+        body = {
+            "url": f"{url}{self._webhook_path}",
+            "secret_token": self._account.webhook_secret,
+            "allowed_updates": ["message", "callback_query"],
+        }
+        await self._ask("setWebhook", body, sends=False, hidden=self._account.webhook_secret)
+
+    @property
+    def _webhook_path(self) -> str:
+        return f"/v1/webhooks/telegram/{self._account.webhook_secret}"
+
     async def _ask(self, method: str, body: Mapping[str, Any], *, sends: bool, hidden: str = "") -> Any:
         url = f"{self._account.api_url}/bot{self._account.bot_token}/{method}"
         answer = await calls.ask(self._http, Call("POST", url, body=body, sends=sends))
         if answer.status != httpx.codes.OK or answer.body.get("ok") is not True:
             raise _refusal(answer, hidden, self._account.bot_token)
         return answer.body.get("result")
+
+
+def _at(answer: Any, name: str) -> str:
+    """Read a field of an answer; empty where it is missing."""
+    return str(answer.get(name, "")) if isinstance(answer, dict) else ""
 
 
 def _keyboard(message: Outgoing) -> Mapping[str, Any]:

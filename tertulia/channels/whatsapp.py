@@ -293,6 +293,13 @@ class WhatsAppMessenger:
             raise ChannelFailure(ChannelProblem.UNREACHABLE, "the file did not come whole")
         return content
 
+    async def check(self) -> str:
+        url = f"{self._account.api_url}/{self._account.phone_number_id}?fields=display_phone_number,verified_name"
+        answer = await calls.ask(self._http, Call("GET", url, self._authorization))
+        if answer.status != httpx.codes.OK:
+            raise _refusal(answer)
+        return f"{answer.body.get('display_phone_number', '')} {answer.body.get('verified_name', '')}".strip()
+
     @property
     def _authorization(self) -> Mapping[str, str]:
         return {"authorization": f"Bearer {self._account.access_token}"}

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime
 
 from tertulia.domain.conversation import Payload
 from tertulia.domain.errors import ChannelProblem
-from tertulia.domain.ids import Identifier, MessageId, SessionId
+from tertulia.domain.ids import DEFAULT_TENANT, Identifier, MessageId, SessionId, TenantId
 
 ChatId = NewType("ChatId", str)
 
@@ -98,6 +98,18 @@ class Incoming(Payload):
     receipts: tuple[Receipt, ...] = ()
 
 
+class Purpose(Payload):
+    """What a channel's chats are for.
+
+    Attributes:
+        tenant: Whose they are.
+        definition: The application that they are about.
+    """
+
+    tenant: TenantId = DEFAULT_TENANT
+    definition: str
+
+
 class ChatNames(Payload):
     """What a person's chat is called where a phone number or an account may not stand.
 
@@ -109,15 +121,17 @@ class ChatNames(Payload):
     user_id: str
 
 
-def chat_names(channel: ChannelName, person: str, definition: str, key: bytes) -> ChatNames:
+def chat_names(channel: ChannelName, person: str, purpose: Purpose, key: bytes, *, begun_by: MessageId) -> ChatNames:
     """Name a person's chat by keyed hashes, so that the names tell nobody who it is.
 
     Args:
         key: Secret; without it a phone number could be found by trying all of them.
+        begun_by: The chat's first message. A chat that was erased and begins again is another one, while the sessions
+            of the first one may still be there under their names.
     """
     return ChatNames(
-        chat_id=ChatId(f"{channel}-{_hashed(key, channel, person, definition)}"),
-        user_id=f"{channel}-{_hashed(key, channel, person)}",
+        chat_id=ChatId(f"{channel}-{_hashed(key, purpose.tenant, channel, person, purpose.definition, begun_by)}"),
+        user_id=f"{channel}-{_hashed(key, purpose.tenant, channel, person)}",
     )
 
 
@@ -174,6 +188,7 @@ class Chat(Payload):
     """
 
     chat_id: ChatId
+    tenant: TenantId
     channel: ChannelName
     person: str
     address: str

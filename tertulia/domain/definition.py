@@ -234,6 +234,7 @@ class Prompts(Compact):
         skipped: A slot was skipped.
         cannot_skip: A slot can't be.
         corrected: An earlier answer was changed; `{label}` and `{value}`.
+        too_long: Answer on a messenger to a message that is longer than the limit, and is not taken.
         received: A file has come; `{value}` tells what it is, and what was taken from it.
         misunderstood: After the first, second and every further misunderstanding, where the slot has no reprompts.
         problems: What to tell about each reason, ahead of the reprompt; nothing for those that are not listed.
@@ -248,6 +249,7 @@ class Prompts(Compact):
     skipped: str = "All right, let's leave that."
     cannot_skip: str = "I'm afraid I can't go on without this one."
     corrected: str = "Thanks, I have changed your {label} to {value}."
+    too_long: str = "Sorry, that is too long for me to read. Nothing of it was taken; please send it in shorter pieces."
     received: str = "Thank you, I have received {value}."
     misunderstood: tuple[str, ...] = Field(
         default=(

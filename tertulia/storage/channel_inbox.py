@@ -10,6 +10,7 @@ from tertulia.domain.channels import (
     ChatId,
     ChatSession,
     NextArrival,
+    Purpose,
     Received,
     chat_names,
     session_id_of_chat,
@@ -21,9 +22,9 @@ from tertulia.storage.pool import Connection, Pool, Row
 # A chat keeps the name that it got first, whatever the key is now. Its row is locked for as long as its messages are
 # stored, so that these stand in the order in which they were taken.
 _HEAR = """
-INSERT INTO channel_chats (chat_id, channel, person, address, definition, user_id, heard_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
-ON CONFLICT (channel, person, definition) DO UPDATE
+INSERT INTO channel_chats (chat_id, tenant, channel, person, address, definition, user_id, heard_at)
+VALUES ($1, $8, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (tenant, channel, person, definition) DO UPDATE
 SET address = CASE WHEN channel_chats.heard_at <= $7 THEN $4 ELSE channel_chats.address END,
     heard_at = greatest(channel_chats.heard_at, $7), taken_at = clock_timestamp()
 RETURNING chat_id
@@ -71,7 +72,9 @@ SELECT session_id, number, opened_by FROM channel_sessions WHERE chat_id = $1 OR
 """
 
 _BEGIN_SESSION = """
-INSERT INTO channel_sessions (session_id, chat_id, number, opened_by) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
+INSERT INTO channel_sessions (session_id, chat_id, number, opened_by)
+SELECT $1, chat_id, $3, $4 FROM channel_chats WHERE chat_id = $2 FOR KEY SHARE
+ON CONFLICT DO NOTHING
 """
 
 
@@ -82,7 +85,7 @@ class PostgresChannelInbox:
         self._pool = pool
 
     async def take(
-        self, channel: ChannelName, definition: str, key: bytes, messages: Sequence[Received]
+        self, channel: ChannelName, purpose: Purpose, key: bytes, messages: Sequence[Received]
     ) -> Collection[ChatId]:
         """Store messages that are not stored yet.
 
@@ -93,8 +96,8 @@ class PostgresChannelInbox:
             chats: dict[str, ChatId] = {}
             # Always in the same order, so that calls that bring messages of the same people don't wait for each other.
             for person in sorted({message.person for message in messages}):
-                latest = max((m for m in messages if m.person == person), key=lambda message: message.sent_at)
-                chats[person] = await _hear(connection, channel, definition, key, latest)
+                theirs = [message for message in messages if message.person == person]
+                chats[person] = await _hear(connection, channel, purpose, key, theirs)
             for message in messages:
                 await connection.execute(_STORE, chats[message.person], message.message_id, message.position, message)
             ids = [message.message_id for message in messages]
@@ -150,17 +153,22 @@ class PostgresChannelInbox:
         return ChatSession.model_validate(dict(last))
 
 
-async def _hear(connection: Connection, channel: ChannelName, definition: str, key: bytes, message: Received) -> ChatId:
-    names = chat_names(channel, message.person, definition, key)
+async def _hear(
+    connection: Connection, channel: ChannelName, purpose: Purpose, key: bytes, messages: Sequence[Received]
+) -> ChatId:
+    """Find a person's chat, or begin it, and note when the person wrote last."""
+    message = max(messages, key=lambda message: message.sent_at)
+    names = chat_names(channel, message.person, purpose, key, begun_by=messages[0].message_id)
     chat_id: ChatId = await connection.fetchval(
         _HEAR,
         names.chat_id,
         channel,
         message.person,
         message.address,
-        definition,
+        purpose.definition,
         names.user_id,
         message.sent_at,
+        purpose.tenant,
     )
     return chat_id
 

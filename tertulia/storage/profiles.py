@@ -45,12 +45,17 @@ _REMOVE_RESUME = """
 DELETE FROM resumes WHERE tenant = $1 AND user_id = $2
 """
 
-# Timelines go with their applications.
+# Timelines go with their applications, and with a chat on a messenger what was written there and its links to sessions.
 _ERASE = """
 WITH resume AS (
     DELETE FROM resumes WHERE tenant = $1 AND user_id = $2
 ), profile AS (
     DELETE FROM profiles WHERE tenant = $1 AND user_id = $2
+), chats AS (
+    DELETE FROM channel_chats WHERE tenant = $1 AND user_id = $2
+), addresses AS (
+    UPDATE sessions SET channel_user_id = NULL
+    WHERE tenant = $1 AND user_id = $2 AND channel_user_id IS NOT NULL
 )
 DELETE FROM applications WHERE tenant = $1 AND user_id = $2
 """
@@ -115,7 +120,7 @@ class PostgresCandidates:
             await connection.execute(_REMOVE_RESUME, tenant, user_id)
 
     async def erase(self, tenant: TenantId, user_id: str) -> None:
-        """Erase a person's applications, profile and résumé."""
+        """Erase a person's applications, profile and résumé, and where the person is reached on messengers."""
         async with self._pool.connection() as connection:
             await connection.execute(_ERASE, tenant, user_id)
 

@@ -205,6 +205,15 @@ async def test_an_answer_whose_tokens_nobody_counted_is_estimated(client: openai
 # --- models -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", ["nobody", "a/b/c", "two%0Alines", "%F3%A9%A1%8D"])
+async def test_a_model_that_there_is_not_is_told_in_openais_shape(api: httpx.AsyncClient, name: str) -> None:
+    answer = await api.get(f"/v1/models/{name}")
+
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json()["error"]["code"] == "not_found"
+
+
 async def test_models_are_whoever_is_chosen_and_the_providers_that_can_be_asked(client: openai.AsyncOpenAI) -> None:
     listed = [model.id async for model in client.models.list()]
 

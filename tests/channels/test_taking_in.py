@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from random import Random
 
 import httpx
@@ -11,9 +12,13 @@ import pytest
 from temporalio.client import Client
 
 from tertulia.domain.conversation import Close
-from tertulia.embedded.messengers import TelegramSimulator, WhatsAppSimulator
+from tertulia.domain.definition import Prompts
+from tertulia.domain.ids import SessionId
+from tertulia.embedded.messengers import Refuse, TelegramSimulator, WhatsAppSimulator
 from tertulia.embedded.messengers import whatsapp as whatsapp_platform
+from tertulia.storage.profiles import PostgresCandidates
 from tests.channels.world import World, channel_world
+from tests.engine import DEFINITIONS
 from tests.recruiting_script import RESUME
 from tests.resumes.documents import pdf
 
@@ -135,6 +140,107 @@ async def test_the_next_message_after_the_end_of_a_session_opens_another(talking
 
     assert await talking.sessions() == [first, first.replace(".1", ".2")]
     assert await talking.said((await talking.sessions())[1]) == ["Hello again"]
+
+
+@pytest.mark.parametrize("erased", [False, True], ids=["forgotten-by-temporal", "erased"])
+async def test_a_person_whose_session_is_gone_is_answered_in_another(talking: World, erased: bool) -> None:
+    telegram = talking.telegram
+    await telegram.deliver(telegram.text(PEOPLE[0], "Hello"))
+    await talking.carried()
+    (first,) = await talking.sessions()
+    if erased:
+        assert (await talking.http.delete(f"/v1/sessions/{first}", params={"erase": True})).status_code == 204
+    else:
+        await talking.engine.sessions.close(first, Close())
+        await talking.engine.sessions.erase(first)
+
+    await telegram.deliver(telegram.text(PEOPLE[0], "Hello again"))
+    await talking.carried()
+
+    second = SessionId(first.replace(".1", ".2"))
+    assert await talking.sessions() == ([second] if erased else [first, second])
+    assert await talking.said(second) == ["Hello again"]
+
+
+async def test_who_is_erased_is_unknown_and_begins_anew(talking: World) -> None:
+    whatsapp = talking.whatsapp
+    await whatsapp.deliver(whatsapp.text(PHONES[0], "Hello"), whatsapp.text(PHONES[1], "Hello"))
+    await talking.carried()
+    (erased,) = await talking.engine.rows(
+        "SELECT tenant, user_id, session_id FROM sessions WHERE channel_user_id = $1", PHONES[0]
+    )
+
+    await PostgresCandidates(talking.engine.pool).erase(erased["tenant"], erased["user_id"])
+
+    assert await _tables_with(talking, PHONES[0]) == []
+    assert await _tables_with(talking, PHONES[1]) == ["channel_chats", "sessions"]
+    await whatsapp.deliver(whatsapp.text(PHONES[0], "Hello again"))
+    await talking.carried()
+    assert await talking.said(erased["session_id"]) == ["Hello"]
+    (begun,) = await talking.engine.rows(
+        "SELECT session_id FROM sessions WHERE user_id = $1 AND session_id <> $2",
+        erased["user_id"],
+        erased["session_id"],
+    )
+    assert await talking.said(begun["session_id"]) == ["Hello again"]
+
+
+async def test_a_message_that_is_too_long_is_answered_with_that_and_holds_up_nothing(talking: World) -> None:
+    telegram = talking.telegram
+    await telegram.deliver(telegram.text(PEOPLE[0], "x" * 16_001), telegram.text(PEOPLE[0], "Hello"))
+    await talking.carried()
+
+    (session,) = await talking.sessions()
+    assert await talking.said(session) == ["Hello"]
+    told = {sent.text for sent in telegram.sending.to(str(PEOPLE[0]))}
+    assert told == {Prompts().too_long, *await talking.shown(session)}
+    rows = await talking.engine.rows("SELECT note, message FROM channel_messages WHERE session_id IS NULL")
+    assert [tuple(row) for row in rows] == [("text: is longer than 16000 characters", None)]
+
+
+async def test_a_message_that_is_too_long_holds_up_nothing_where_the_answer_is_refused(talking: World) -> None:
+    telegram = talking.telegram
+    await telegram.deliver(telegram.text(PEOPLE[0], "Hello"))
+    await talking.carried()
+    telegram.sending.react(Refuse(403, message="Forbidden"))
+
+    await telegram.deliver(telegram.text(PEOPLE[0], "x" * 16_001), telegram.text(PEOPLE[0], "Hello?"))
+    await talking.carried()
+
+    (session,) = await talking.sessions()
+    assert await talking.said(session) == ["Hello", "Hello?"]
+
+
+@pytest.mark.parametrize("rule", ["limits: {waiting_messages: 1}", "double_text: reject"])
+async def test_messages_that_a_session_has_no_room_for_get_their_turns_later(
+    client: Client,
+    database: str,
+    task_queue: str,
+    telegram: TelegramSimulator,
+    whatsapp: WhatsAppSimulator,
+    tmp_path: Path,
+    rule: str,
+) -> None:
+    (tmp_path / "assistant.yaml").write_text((DEFINITIONS / "assistant.yaml").read_text() + f"\n{rule}\n")
+    said = [f"text {number}" for number in range(5)]
+    async with channel_world(client, database, task_queue, telegram, whatsapp, ASSISTANT, tmp_path) as world:
+        await telegram.deliver(*(telegram.text(PEOPLE[0], text) for text in said))
+        await world.carried()
+
+        (session,) = await world.sessions()
+        assert await world.said(session) == said
+
+
+@pytest.mark.parametrize("settings", [ASSISTANT | {"telegram_tenant": "acme"}])
+async def test_chats_are_of_the_tenant_that_the_settings_name(world: World) -> None:
+    telegram = world.telegram
+    await telegram.deliver(telegram.document(PEOPLE[0], RESUME.encode(), name="cv.txt"))
+    await world.whatsapp.deliver(world.whatsapp.text(PHONES[0], "Hello"))
+    await world.carried()
+
+    sessions = await world.engine.rows("SELECT channel, tenant FROM sessions ORDER BY channel")
+    assert [tuple(row) for row in sessions] == [("telegram", "acme"), ("whatsapp", "default")]
+    assert [row["tenant"] for row in await world.engine.rows("SELECT tenant FROM resumes")] == ["acme"]
 
 
 @pytest.mark.parametrize(
@@ -303,6 +409,15 @@ async def test_what_was_handed_over_is_kept_in_the_transcript_only(talking: Worl
 
     rows = await talking.engine.rows("SELECT message, session_id FROM channel_messages")
     assert [(row["message"], row["session_id"]) for row in rows] == [(None, (await talking.sessions())[0])]
+
+
+async def _tables_with(world: World, word: str) -> list[str]:
+    tables = await world.engine.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename")
+    return [
+        table
+        for (table,) in map(tuple, tables)
+        if await world.engine.rows(f"SELECT FROM {table} WHERE {table}::text LIKE $1", f"%{word}%")
+    ]
 
 
 async def _nothing_is_stored(world: World) -> None:

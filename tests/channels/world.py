@@ -18,7 +18,7 @@ from tertulia.api.app import create_app
 from tertulia.api.doorkeeper import Doorkeeper
 from tertulia.api.ports import ApiPorts, ChannelPorts
 from tertulia.api.session_tokens import SessionTokens
-from tertulia.composition import channel_definitions, webhooks
+from tertulia.composition import purposes, webhooks
 from tertulia.domain.conversation import Message
 from tertulia.domain.errors import TertuliaError
 from tertulia.domain.ids import SessionId
@@ -177,7 +177,7 @@ async def _served(engine: Engine, database: str) -> AsyncIterator[str]:
                     PostgresChannelInbox(engine.pool),
                     outbox,
                     TemporalCouriers(engine.client, task_queue=engine.task_queue),
-                    channel_definitions(engine.settings),
+                    purposes(engine.settings),
                 ),
                 deliveries=outbox,
             ),

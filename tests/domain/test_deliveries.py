@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from tertulia.domain import deliveries
-from tertulia.domain.channels import ChannelName, ChannelRules, Receipt, chat_names
+from tertulia.domain.channels import ChannelName, ChannelRules, ChatNames, Purpose, Receipt, chat_names
 from tertulia.domain.deliveries import Delivery, DeliveryKey, DeliveryStatus, Manner, Spoken
 from tertulia.domain.errors import ChannelFailure, ChannelProblem
-from tertulia.domain.ids import SessionId, is_identifier
+from tertulia.domain.ids import MessageId, SessionId, TenantId, is_identifier
 
 NOON = datetime(2026, 3, 14, 12, tzinfo=UTC)
 KEY = DeliveryKey(session_id=SessionId("whatsapp-0123.1"), seq=3, part=1)
@@ -148,12 +148,18 @@ def test_a_key_is_read_back() -> None:
 
 
 def test_a_chat_is_named_by_keyed_hashes() -> None:
-    names = chat_names(ChannelName.WHATSAPP, "34600000001", "recruiting", b"key")
-    other_key = chat_names(ChannelName.WHATSAPP, "34600000001", "recruiting", b"another")
-    other_application = chat_names(ChannelName.WHATSAPP, "34600000001", "support", b"key")
+    def named(
+        key: bytes = b"key", definition: str = "recruiting", tenant: str = "default", begun_by: str = "m1"
+    ) -> ChatNames:
+        purpose = Purpose(tenant=TenantId(tenant), definition=definition)
+        return chat_names(ChannelName.WHATSAPP, "34600000001", purpose, key, begun_by=MessageId(begun_by))
+
+    names, other_key, other_application = named(), named(key=b"another"), named(definition="support")
+    other_tenant, begun_again = named(tenant="acme"), named(begun_by="m2")
 
     assert is_identifier(names.chat_id)
     assert is_identifier(names.user_id)
     assert "34600000001" not in names.chat_id + names.user_id
-    assert names.chat_id not in {other_key.chat_id, other_application.chat_id}
-    assert names.user_id == other_application.user_id != other_key.user_id
+    assert len({each.chat_id for each in (names, other_key, other_application, other_tenant, begun_again)}) == 5
+    assert names.user_id == other_application.user_id == begun_again.user_id
+    assert len({names.user_id, other_key.user_id, other_tenant.user_id}) == 3

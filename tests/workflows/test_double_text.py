@@ -107,4 +107,6 @@ async def test_a_full_inbox_refuses(lab: Lab) -> None:
             await chat.engine.sessions.submit(chat.id, IncomingMessage(text="x", message_id=f"m{number}"))
         with pytest.raises(TooManyWaiting):
             await chat.say("one too many")
+        with pytest.raises(TooManyWaiting):
+            await chat.engine.sessions.submit(chat.id, IncomingMessage(text="one too many"))
         await busy

@@ -153,6 +153,19 @@ async def test_a_message_can_be_taken_now_and_answered_later(engine: Engine) -> 
     assert reply.text == "You said: later"
 
 
+async def test_a_message_that_is_to_be_answered_later_is_refused_at_once(engine: Engine) -> None:
+    chat = await engine.chat()
+    for text in (" ", "x" * 16_001):
+        with pytest.raises(InvalidInput):
+            await engine.sessions.submit(chat.id, IncomingMessage(text=text))
+
+
+async def test_a_message_that_was_answered_can_be_taken_again(engine: Engine) -> None:
+    chat = await engine.chat()
+    await chat.say("hello", "m1")
+    assert await engine.sessions.submit(chat.id, IncomingMessage(text="hello", message_id="m1")) == "m1"
+
+
 async def test_a_session_of_an_unknown_definition_fails_clearly(engine: Engine) -> None:
     with pytest.raises(NotFound, match="no definition 'nonsense'"):
         await engine.chat("nonsense")

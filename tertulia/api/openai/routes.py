@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.responses import JSONResponse, Response
 
 from tertulia.api.access import Caller, allow, own_session
@@ -36,6 +37,15 @@ from tertulia.domain.errors import Forbidden, InvalidInput, NotFound, TertuliaEr
 from tertulia.domain.ids import MessageId, SessionId, is_identifier
 
 router = APIRouter(prefix="/v1", tags=["openai"], route_class=errors.OpenAIRoute, dependencies=[allow(Scope.CHAT)])
+
+
+class _AnyText(PathConvertor):
+    """Takes line breaks, too: such a name is refused as OpenAI's clients expect, not taken for another address."""
+
+    regex = r"[\s\S]*"
+
+
+register_url_convertor("text", _AnyText())
 
 # The client has gone; nobody reads this.
 _CLIENT_CLOSED = 499
@@ -86,7 +96,7 @@ async def list_models(ports: Ports) -> ModelList:
     return ModelList(data=[_model(name) for name, _ in answering.models(ports)])
 
 
-@router.get("/models/{model:path}", responses=errors.documented())
+@router.get("/models/{model:text}", responses=errors.documented())
 async def read_model(model: str, ports: Ports) -> Model:
     """Look up one of them."""
     answering.provider_of(ports, model)

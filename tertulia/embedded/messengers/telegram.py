@@ -31,6 +31,7 @@ class TelegramSimulator:
         webhook_secret: As the webhook was set up.
         sending: What becomes of what is sent.
         webhook: Calls ours.
+        registered: What the platform was told of our webhook, if it was.
         files: What can be fetched, by file id.
         blocked: Chats whose people have blocked the bot.
     """
@@ -40,6 +41,7 @@ class TelegramSimulator:
         self.webhook_secret = token_hex(16)
         self.sending = SendingScript()
         self.webhook = WebhookCaller(lambda _: {"X-Telegram-Bot-Api-Secret-Token": self.webhook_secret})
+        self.registered: Mapping[str, Any] | None = None
         self.files: dict[str, bytes] = {}
         self.blocked: set[str] = set()
         self._now = now
@@ -107,6 +109,13 @@ class TelegramSimulator:
                 return http.head(200, {"content-length": str(len(content))}) + content
             case "POST", [bot, "sendMessage"] if bot == f"bot{self.bot_token}":
                 return self._send(request.json())
+            case "POST", [bot, "getMe"] if bot == f"bot{self.bot_token}":
+                return _answered({"id": 100200300, "is_bot": True, "username": "simulated_bot"})
+            case "POST", [bot, "setWebhook"] if bot == f"bot{self.bot_token}":
+                self.registered = request.json()
+                return _answered(result=True)
+            case "POST", [bot, "getWebhookInfo"] if bot == f"bot{self.bot_token}":
+                return _answered({"url": (self.registered or {}).get("url", ""), "pending_update_count": 0})
             case "POST", [bot, "getFile"] if bot == f"bot{self.bot_token}":
                 return self._file(request.json())
             case _:

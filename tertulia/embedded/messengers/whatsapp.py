@@ -141,6 +141,8 @@ class WhatsAppSimulator:
         match request.method, request.path.strip("/").split("/"):
             case "POST", [number, "messages"] if number == PHONE_NUMBER_ID:
                 return self._send(request.json())
+            case "GET", [number] if number == PHONE_NUMBER_ID:
+                return http.whole(200, {"id": number, "display_phone_number": "+1 555 0100", "verified_name": "Test"})
             case "GET", ["files", media_id] if media_id in self.files:
                 content = self.files[media_id]
                 return http.head(200, {"content-length": str(len(content))}) + content
