@@ -1,6 +1,7 @@
 """Record the histories that `test_replay.py` replays (`make record-history`); a scenario is one way a session goes."""
 
 import asyncio
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -8,8 +9,13 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
+from pydantic import SecretStr
 from temporalio.client import WorkflowHandle
 
+from starter.channel_intake import DurableIntake
+from starter.couriers import TemporalCouriers
+from tertulia.composition import purposes, webhooks
+from tertulia.domain.channels import ChannelName, ChatId, session_id_of_chat
 from tertulia.domain.conversation import (
     Close,
     EditSlot,
@@ -21,13 +27,16 @@ from tertulia.domain.conversation import (
     Undo,
 )
 from tertulia.domain.ids import SessionId
+from tertulia.embedded.messengers import Refuse, TelegramSimulator
 from tertulia.embedded.postgres import EmbeddedPostgres
 from tertulia.embedded.simulator import BlackHole, ProviderSimulator, Status
 from tertulia.embedded.temporal import EmbeddedTemporal
+from tertulia.storage.channel_inbox import PostgresChannelInbox
 from tertulia.storage.migrations import migrate
+from tertulia.storage.outbox import PostgresOutbox
 from tertulia.temporal import connect
 from tests.engine import Chat, Engine, running_engine, simulated
-from tests.recruiting_script import EXCHANGES
+from tests.recruiting_script import EXCHANGES, RESUME
 from workflows.provider_health import ProviderHealthCheck
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -158,6 +167,23 @@ async def messenger(engine: Engine, _: ProviderSimulator) -> Recorded:
     return await _closed(chat)
 
 
+async def channel_intake(engine: Engine, _: ProviderSimulator) -> Recorded:
+    async with _on_telegram(engine) as (channels, telegram):
+        hello, resume = telegram.text(7001, "Hello"), telegram.document(7001, RESUME.encode(), name="cv.txt")
+        chat_id = await _take_in(channels, hello, resume, telegram.document(7001, b"\0", name="none.bin"))
+        return await _ended(channels, f"intake/{chat_id}")
+
+
+async def channel_delivery(engine: Engine, _: ProviderSimulator) -> Recorded:
+    async with _on_telegram(engine) as (channels, telegram):
+        telegram.sending.react(Refuse(500), Refuse(403))
+        chat_id = await _take_in(channels, telegram.text(7001, "Hello"))
+        await _ended(channels, f"intake/{chat_id}")
+        # The greeting, refused twice, and the reply.
+        await telegram.sending.until(lambda: telegram.sending.attempts == 3)
+        return await _ended(channels, f"delivery/{session_id_of_chat(chat_id, 1)}")
+
+
 async def errand(engine: Engine, _: ProviderSimulator) -> Recorded:
     chat = await engine.chat("recruiting")
     await chat.say("Ada Lovelace")
@@ -187,9 +213,51 @@ SCENARIOS: tuple[Callable[[Engine, ProviderSimulator], Awaitable[Recorded]], ...
     people_in_the_loop,
     edited,
     messenger,
+    channel_intake,
+    channel_delivery,
     errand,
     health,
 )
+
+
+@asynccontextmanager
+async def _on_telegram(engine: Engine) -> AsyncIterator[tuple[Engine, TelegramSimulator]]:
+    """Run one more worker, on a task queue of its own, that reaches a messenger."""
+    async with TelegramSimulator() as telegram:
+        account = {
+            "telegram_bot_token": SecretStr(telegram.bot_token),
+            "telegram_webhook_secret": SecretStr(telegram.webhook_secret),
+            "telegram_api_url": telegram.url,
+            "telegram_definition": "assistant",
+        }
+        settings = engine.settings
+        async with running_engine(
+            engine.client,
+            settings.require_database_url(),
+            "channels",
+            settings.providers,
+            settings.definitions_dir,
+            **account,
+        ) as channels:
+            yield channels, telegram
+
+
+async def _take_in(channels: Engine, *updates: bytes) -> ChatId:
+    """Take in what Telegram delivers; return the chat of it."""
+    couriers = TemporalCouriers(channels.client, task_queue=channels.task_queue)
+    inbox, outbox = PostgresChannelInbox(channels.pool), PostgresOutbox(channels.pool)
+    webhook = webhooks(channels.settings)[ChannelName.TELEGRAM]
+    intake = DurableIntake(inbox, outbox, couriers, purposes(channels.settings))
+    for update in updates:
+        await intake.take(webhook, webhook.read(update))
+    (row,) = await channels.rows("SELECT chat_id FROM channel_chats")
+    return ChatId(row["chat_id"])
+
+
+async def _ended(engine: Engine, workflow_id: str) -> Recorded:
+    handle = engine.client.get_workflow_handle(workflow_id)
+    await handle.result()
+    return handle
 
 
 async def _closed(chat: Chat) -> Recorded:
@@ -216,15 +284,15 @@ def _write_definitions(directory: Path) -> None:
     (directory / "quiet.yaml").write_text(DEFINITION.replace("name: assistant", "name: quiet"))
 
 
-async def record() -> None:
-    """Run every scenario, and write down each run of its workflow."""
+async def record(*names: str) -> None:
+    """Run every scenario, or those of these names, and write down each run of its workflow."""
     HISTORIES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         directory.chmod(0o755)
         _write_definitions(directory / "definitions")
         async with EmbeddedTemporal(directory / "temporal") as temporal:
-            for scenario in SCENARIOS:
+            for scenario in (each for each in SCENARIOS if not names or each.__name__ in names):
                 async with ProviderSimulator() as simulator, _engine(directory, temporal, simulator) as engine:
                     handle = await scenario(engine, simulator)
                     await _write(engine, scenario.__name__, handle.id)
@@ -239,4 +307,4 @@ async def _write(engine: Engine, name: str, workflow_id: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(record())
+    asyncio.run(record(*sys.argv[1:]))

@@ -8,6 +8,8 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
 from tests.replay.record import HISTORIES, SCENARIOS
+from workflows.channel_delivery import ChannelDelivery
+from workflows.channel_intake import ChannelIntake
 from workflows.provider_health import ProviderHealthCheck
 from workflows.session import Session
 
@@ -17,7 +19,7 @@ RECORDED = sorted(HISTORIES.glob("*.json"))
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
 async def test_a_recorded_history_replays(path: Path) -> None:
     replayer = Replayer(
-        workflows=[Session, ProviderHealthCheck],
+        workflows=[Session, ProviderHealthCheck, ChannelIntake, ChannelDelivery],
         data_converter=pydantic_data_converter,
         workflow_runner=UnsandboxedWorkflowRunner(),
     )
