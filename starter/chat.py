@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from starter.api_client import ApiClient, ApiRefusal
+from starter.options import API_URL
 from tertulia.api.ids import new_id
 from tertulia.domain.conversation import Message, NextAction, Role, TurnStatus
 from tertulia.domain.errors import Unavailable
@@ -128,12 +129,21 @@ def screen() -> Screen:
     return Terminal(Console()) if sys.stdin.isatty() and sys.stdout.isatty() else Plain()
 
 
-def chat(api: ApiClient, on: Screen, session_id: SessionId, said: Sequence[Message], expected: NextAction) -> None:
+def chat(
+    api: ApiClient,
+    on: Screen,
+    session_id: SessionId,
+    said: Sequence[Message],
+    expected: NextAction,
+    *,
+    url: str = API_URL,
+) -> None:
     """Talk until the conversation is over or the person leaves.
 
     Args:
         said: What to show first.
         expected: What the session expects next.
+        url: Where the API listens, for whoever goes on later.
     """
     for message in said:
         on.show(message.role, message.text)
@@ -142,7 +152,8 @@ def chat(api: ApiClient, on: Screen, session_id: SessionId, said: Sequence[Messa
     except KeyboardInterrupt:
         on.note("")
     finally:
-        on.note(f"session {session_id} · go on with: tertulia chat --session {session_id}")
+        elsewhere = "" if url == API_URL else f" --url {url}"
+        on.note(f"session {session_id} · go on with: tertulia chat --session {session_id}{elsewhere}")
 
 
 def _talk(api: ApiClient, on: Screen, session_id: SessionId, expected: NextAction) -> None:

@@ -107,11 +107,11 @@ def chat(
     with open_api(url) as api:
         if session is None:
             opened = api.start({"definition": definition, "user_id": user, "channel": "terminal"})
-            talk(api, screen(), opened.session_id, opened.messages, opened.next_action)
+            talk(api, screen(), opened.session_id, opened.messages, opened.next_action, url=url)
         else:
             detail = api.session(SessionId(session))
             said = api.last_messages(detail.session_id, _SHOWN_ON_RETURN)
-            talk(api, screen(), detail.session_id, said, detail.next_action or NextAction(kind="talk"))
+            talk(api, screen(), detail.session_id, said, detail.next_action or NextAction(kind="talk"), url=url)
 
 
 @app.command()

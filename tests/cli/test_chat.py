@@ -151,7 +151,8 @@ async def test_a_person_who_leaves_is_told_how_to_come_back(tertulia: Cli, sessi
         await person.shows("> ")
         person.types(END_OF_INPUT)
 
-        await person.shows(f"tertulia chat --session {session}")
+        told = " ".join((await person.shows("--url")).split())
+        assert f"tertulia chat --session {session} --url" in told
         assert await person.process.wait() == 0
 
 
