@@ -44,7 +44,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 async def read_funnel(query: Annotated[FiguresQuery, Query()], ports: Ports, tenant: Tenant) -> Any:
     """Tell how far the sessions opened in the time have come, state by state, and where they were abandoned."""
     of = query.selection(tenant, ports.now())
-    rows = _as_they_follow(ports, await ports.analytics.funnel(of))
+    rows = as_they_follow(ports, await ports.analytics.funnel(of))
     return _answer("funnel", query, of, FunnelRow, rows)
 
 
@@ -52,7 +52,7 @@ async def read_funnel(query: Annotated[FiguresQuery, Query()], ports: Ports, ten
 async def read_state_times(query: Annotated[FiguresQuery, Query()], ports: Ports, tenant: Tenant) -> Any:
     """Tell how long the sessions opened in the time have stayed in each state."""
     of = query.selection(tenant, ports.now())
-    rows = _as_they_follow(ports, await ports.analytics.state_times(of))
+    rows = as_they_follow(ports, await ports.analytics.state_times(of))
     return _answer("state-times", query, of, StateTimeRow, rows)
 
 
@@ -117,7 +117,7 @@ def _answer(name: str, query: FiguresQuery, of: Selection, kind: type[R], rows: 
     )
 
 
-def _as_they_follow(ports: ApiPorts, rows: Sequence[S]) -> Sequence[S]:
+def as_they_follow(ports: ApiPorts, rows: Sequence[S]) -> Sequence[S]:
     """Put the states of each definition in the order in which the definition has them, as far as it still does."""
     places = {name: _places(ports, DefinitionName(name)) for name in {row.definition for row in rows}}
     return sorted(rows, key=lambda row: (row.definition, places[row.definition].get(row.state, len(rows))))

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from nicegui import ui
 
-from tertulia.domain.errors import NotFound, TertuliaError
+from tertulia.domain.errors import NotFound, TertuliaError, Unauthenticated
 
 _STYLE = '<link rel="stylesheet" href="/chat/assets/console.css">'
 _ROOMS = {
@@ -15,10 +15,13 @@ _ROOMS = {
     "Providers": "/console/providers",
     "Applications": "/console/definitions",
     "Jobs": "/console/jobs",
+    "Figures": "/console/figures",
 }
 
+# Where text is measured before it is drawn, or drawn on a canvas, nothing is inherited.
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', sans-serif"
 # How diagrams are drawn: grey, so that the marked state stands out.
-DIAGRAMS = {"theme": "neutral", "fontFamily": "inherit"}
+DIAGRAMS = {"theme": "neutral", "fontFamily": FONT}
 
 Act = Callable[[], Awaitable[None]]
 
@@ -84,6 +87,8 @@ async def done(act: Awaitable[object], told: str = "") -> bool:
         await act
     except NotFound as error:
         ui.notify(f"There is no such {error.kind} any more.", type="warning")
+    except Unauthenticated:
+        ui.notify("Your key opens nothing here any more. Log in again.", type="negative")
     except TertuliaError as error:
         ui.notify(str(error), type="negative", multi_line=True)
     else:
@@ -91,6 +96,22 @@ async def done(act: Awaitable[object], told: str = "") -> bool:
             ui.notify(told, type="positive")
         return True
     return False
+
+
+async def confirmed(question: str, yes: str) -> bool:
+    """Ask before something that can't be taken back.
+
+    Args:
+        yes: What the button says that does it.
+    """
+    with ui.dialog() as dialog, ui.card():
+        ui.label(question)
+        with ui.row():
+            ui.button(yes, on_click=lambda: dialog.submit(yes)).props("no-caps color=negative")
+            ui.button("Keep", on_click=dialog.close).props("no-caps flat")
+    answer = await dialog
+    dialog.delete()
+    return bool(answer == yes)
 
 
 def ago(at: datetime, now: datetime) -> str:
@@ -111,6 +132,10 @@ def milliseconds(value: float | None) -> str:
     if value is None:
         return "—"
     return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.1f} s"
+
+
+def percent(share: float | None) -> str:
+    return "—" if share is None else f"{share:.0%}"
 
 
 def dollars(value: Decimal | None) -> str:

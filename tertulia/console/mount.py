@@ -16,6 +16,7 @@ from tertulia.console import (
     chat_page,
     definitions_page,
     door,
+    figures_page,
     jobs_page,
     providers_page,
     session_page,
@@ -51,7 +52,17 @@ def mount_pages(app: FastAPI, pages: Pages) -> None:
     )
     nicegui_app.state.pages = pages
     nicegui_app.add_static_files(ASSETS_URL, ASSETS)
-    for part in (door, chat_page, chat_files, sessions_page, session_page, providers_page, definitions_page, jobs_page):
+    for part in (
+        door,
+        chat_page,
+        chat_files,
+        sessions_page,
+        session_page,
+        providers_page,
+        definitions_page,
+        jobs_page,
+        figures_page,
+    ):
         part.add()
     app.router.routes.append(_Pages(PageHeaders(shell, pages)))
 

@@ -1,6 +1,6 @@
 """`/console/providers`: how each one is, what it costs, and what operators can do about it."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -9,8 +9,9 @@ from nicegui import ui
 from pydantic import ValidationError
 
 from tertulia.api.provider_inputs import AddProvider, ChangeProvider
+from tertulia.console.charts import add_chart, plot
 from tertulia.console.door import Operator, console_page
-from tertulia.console.frame import ago, badge, dollars, done, facts, frame, heading, milliseconds, panel
+from tertulia.console.frame import ago, badge, confirmed, dollars, done, facts, frame, heading, milliseconds, panel
 from tertulia.console.ports import pages
 from tertulia.domain import breaker
 from tertulia.domain.access import Scope
@@ -75,7 +76,7 @@ class _Providers:
     def __init__(self, operator: Operator) -> None:
         self._operator = operator
         self._window = "1 hour"
-        self._shown: object = None
+        self._shown: dict[ProviderName, _Card] = {}
 
     def build(self) -> None:
         with ui.element("div").classes("heading-row"):
@@ -85,13 +86,16 @@ class _Providers:
             )
             if self._may_change:
                 ui.button("Add a provider", on_click=lambda: self._edit(None)).props("no-caps unelevated")
+        self._stale = ui.label("Storage can't be reached; this is what was known last.").classes("problem")
         self._cards = ui.element("div").classes("cards")
         with panel("What it took"):
             windows = ui.select(list(_WINDOWS), value=self._window, label="Within", on_change=self._look_back)
             windows.props("dense outlined options-dense")
             with ui.element("div").classes("halves even"):
-                self._latency = ui.echart(_chart("Answers, 95th percentile", "s")).classes("chart")
-                self._cost = ui.echart(_chart("Cost", "USD")).classes("chart")
+                with ui.element("div"):
+                    self._latency = add_chart("Answers, 95th percentile", "s")
+                with ui.element("div"):
+                    self._cost = add_chart("Cost", "USD")
 
     @property
     def _may_change(self) -> bool:
@@ -102,57 +106,26 @@ class _Providers:
         now = pages().api.now()
         report = await pages().api.providers.get_provider_status()
         metrics = await pages().api.providers.get_provider_metrics(now - _WINDOWS["1 hour"], now)
-        seen = (report.stale, report.providers, metrics)
-        if seen == self._shown:
-            return
-        self._shown = seen
-        self._cards.clear()
-        with self._cards:
-            if report.stale:
-                ui.label("Storage can't be reached; this is what was known last.").classes("problem")
-            for provider in report.providers:
-                self._card(provider, metrics.get(provider.config.provider, Metrics()), now)
-
-    def _card(self, report: ProviderReport, metrics: Metrics, now: datetime) -> None:
-        config, state = report.config, report.state
-        phase = breaker.phase(state.breaker, now)
-        with ui.element("section").classes("card").props(f'data-provider="{config.name}"'):
-            with ui.element("div").classes("line-head"):
-                with ui.element("h2"):
-                    ui.label(config.name)
-                badge(report.health.status, _TONES[report.health.status])
-                if not config.enabled:
-                    badge("switched off", "quiet")
-                ui.label(f"{report.health.score:.0f}").classes("score").props('title="Score, of 100"')
-            ui.label(f"{config.kind} · {config.model}").classes("soft")
-            if report.passed_over:
-                ui.label(f"Not asked: {report.passed_over}").classes("problem")
-            with ui.element("div").classes("load").props(f'aria-label="{report.in_flight} of {report.limit} calls"'):
-                share = min(100, round(100 * report.in_flight / max(1, report.limit)))
-                ui.element("span").style(f"width: {share}%")
-            facts(
-                {
-                    "Calls now": f"{report.in_flight} of {report.limit}",
-                    "Breaker": _PHASES[phase] + (f" ({state.breaker.reason})" if state.breaker.reason else ""),
-                    "Last hour": f"{metrics.answered} of {metrics.attempts} answered",
-                    "Answers (p95)": milliseconds(None if metrics.latency_ms is None else metrics.latency_ms.p95),
-                    "Cost": f"{dollars(metrics.cost_usd)} this hour, {dollars(report.spent_usd)} today",
-                    "Probed": ago(state.probe.at, now) if state.probe else "never",
-                }
-            )
-            self._buttons(report)
+        self._stale.set_visibility(report.stale)
+        names = [provider.config.provider for provider in report.providers]
+        if names != list(self._shown):
+            self._cards.clear()
+            with self._cards:
+                self._shown = {name: _Card(name, self._buttons) for name in names}
+        for provider in report.providers:
+            name = provider.config.provider
+            self._shown[name].show(provider, metrics.get(name, Metrics()), now)
 
     def _buttons(self, report: ProviderReport) -> None:
         name, rests = report.config.provider, report.state.maintenance is not None
-        with ui.element("div").classes("actions"):
-            if rests:
-                self._button("Back into service", lambda: self._maintain(name, None))
-            else:
-                self._button("Maintenance", lambda: self._maintain(name, "by an operator"))
-            self._button("Probe now", lambda: self._probe(name))
-            if self._may_change:
-                self._button("Edit", lambda: self._edit(report))
-                self._button("Remove", lambda: self._remove(name))
+        if rests:
+            self._button("Back into service", lambda: self._maintain(name, None))
+        else:
+            self._button("Maintenance", lambda: self._maintain(name, "by an operator"))
+        self._button("Probe now", lambda: self._probe(name))
+        if self._may_change:
+            self._button("Edit", lambda: self._edit(report))
+            self._button("Remove", lambda: self._remove(name))
 
     def _button(self, text: str, act: Callable[[], Awaitable[None]]) -> None:
         ui.button(text, on_click=act).props("no-caps dense outline size=sm")
@@ -176,14 +149,9 @@ class _Providers:
         await self._done(probe)
 
     async def _remove(self, name: ProviderName) -> None:
-        with ui.dialog() as dialog, ui.card():
-            ui.label(f"Remove {name}? Its configuration is forgotten; what it did and cost stays on record.")
-            with ui.row():
-                ui.button("Remove", on_click=lambda: dialog.submit("remove")).props("no-caps color=negative")
-                ui.button("Keep", on_click=dialog.close).props("no-caps flat")
-        if await dialog == "remove":
+        question = f"Remove {name}? Its configuration is forgotten; what it did and cost stays on record."
+        if await confirmed(question, "Remove"):
             await self._done(lambda: pages().api.providers.remove_provider(name), f"{name} is removed.", change=True)
-        dialog.delete()
 
     async def _edit(self, report: ProviderReport | None) -> None:
         with ui.dialog() as dialog, ui.card().classes("sheet"):
@@ -224,7 +192,6 @@ class _Providers:
             await act()
 
         succeeded = await done(allowed(), told)
-        self._shown = None
         await done(self.look())
         return succeeded
 
@@ -242,8 +209,66 @@ class _Providers:
         form = "%H:%M" if window <= timedelta(days=1) else "%d %b"
         times = [edge.strftime(form) for edge in edges[1:]]
         names = sorted({name for moment in measured for name in moment})
-        _plot(self._latency, times, {name: [_p95_s(moment.get(name)) for moment in measured] for name in names}, "line")
-        _plot(self._cost, times, {name: [_usd(moment.get(name)) for moment in measured] for name in names}, "bar")
+        plot(self._latency, times, {name: [_p95_s(moment.get(name)) for moment in measured] for name in names}, "line")
+        plot(
+            self._cost,
+            times,
+            {name: [_usd(moment.get(name)) for moment in measured] for name in names},
+            "bar",
+            stacked=True,
+        )
+
+
+class _Card:
+    """One provider; shows anew only what has changed, since a button that is made anew under a finger does nothing."""
+
+    def __init__(self, name: ProviderName, buttons: Callable[[ProviderReport], None]) -> None:
+        self._add_buttons = buttons
+        self._told: object = None
+        self._offered: object = None
+        with ui.element("section").classes("card").props(f'data-provider="{name}"'):
+            self._state = ui.element("div").classes("card-state")
+            self._buttons = ui.element("div").classes("actions")
+
+    def show(self, report: ProviderReport, metrics: Metrics, now: datetime) -> None:
+        if (told := (report, metrics)) != self._told:
+            self._told = told
+            self._state.clear()
+            with self._state:
+                _show_state(report, metrics, now)
+        if (offered := (report.config, report.state.maintenance)) != self._offered:
+            self._offered = offered
+            self._buttons.clear()
+            with self._buttons:
+                self._add_buttons(report)
+
+
+def _show_state(report: ProviderReport, metrics: Metrics, now: datetime) -> None:
+    config, state = report.config, report.state
+    with ui.element("div").classes("line-head"):
+        with ui.element("h2"):
+            ui.label(config.name)
+        badge(report.health.status, _TONES[report.health.status])
+        if not config.enabled:
+            badge("switched off", "quiet")
+        ui.label(f"{report.health.score:.0f}").classes("score").props('title="Score, of 100"')
+    ui.label(f"{config.kind} · {config.model}").classes("soft")
+    if report.passed_over:
+        ui.label(f"Not asked: {report.passed_over}").classes("problem")
+    with ui.element("div").classes("load").props(f'aria-label="{report.in_flight} of {report.limit} calls"'):
+        share = min(100, round(100 * report.in_flight / max(1, report.limit)))
+        ui.element("span").style(f"width: {share}%")
+    phase = _PHASES[breaker.phase(state.breaker, now)]
+    facts(
+        {
+            "Calls now": f"{report.in_flight} of {report.limit}",
+            "Breaker": phase + (f" ({state.breaker.reason})" if state.breaker.reason else ""),
+            "Last hour": f"{metrics.answered} of {metrics.attempts} answered",
+            "Answers (p95)": milliseconds(None if metrics.latency_ms is None else metrics.latency_ms.p95),
+            "Cost": f"{dollars(metrics.cost_usd)} this hour, {dollars(report.spent_usd)} today",
+            "Probed": ago(state.probe.at, now) if state.probe else "never",
+        }
+    )
 
 
 def _p95_s(metrics: Metrics | None) -> float | None:
@@ -252,28 +277,6 @@ def _p95_s(metrics: Metrics | None) -> float | None:
 
 def _usd(metrics: Metrics | None) -> float:
     return 0.0 if metrics is None else float(metrics.cost_usd)
-
-
-def _chart(title: str, unit: str) -> dict[str, Any]:
-    return {
-        "title": {"text": title, "textStyle": {"fontSize": 13, "fontWeight": 600}},
-        "tooltip": {"trigger": "axis"},
-        "legend": {"bottom": 0, "type": "scroll"},
-        "grid": {"left": 52, "right": 12, "top": 40, "bottom": 52},
-        "xAxis": {"type": "category", "data": []},
-        "yAxis": {"type": "value", "name": unit, "min": 0},
-        "series": [],
-        "animation": False,
-    }
-
-
-def _plot(chart: Any, times: Sequence[str], lines: Mapping[str, Sequence[float | None]], kind: str) -> None:
-    chart.options["xAxis"]["data"] = list(times)
-    stacked = {"stack": "all"} if kind == "bar" else {"connectNulls": True}
-    chart.options["series"] = [
-        {"name": name, "type": kind, "data": list(data), **stacked} for name, data in lines.items()
-    ]
-    chart.update()
 
 
 def _written(value: object) -> str:

@@ -27,15 +27,19 @@ class Cluster:
 
     Args:
         apis: How many processes serve the API, each under a URL of its own.
+        guarded: Whether one more serves it, the last, to those alone who show a key.
     """
 
-    def __init__(self, directory: Path, environment: Mapping[str, str], *, apis: int = 1) -> None:
+    def __init__(
+        self, directory: Path, environment: Mapping[str, str], *, apis: int = 1, guarded: bool = False
+    ) -> None:
         self.directory = directory
         self._environment = environment
+        self._guarded = apis if guarded else None
         self._exit = AsyncExitStack()
         self._workers: list[Process] = []
         self._apis: dict[int, Process] = {}
-        self._ports = [_free_port() for _ in range(apis)]
+        self._ports = [_free_port() for _ in range(apis + guarded)]
         self.postgres = EmbeddedPostgres(directory / "postgres")
         self.temporal = EmbeddedTemporal(directory / "temporal")
 
@@ -84,7 +88,8 @@ class Cluster:
         await _kill(self._workers.pop(0))
 
     async def start_api(self, number: int = 0) -> None:
-        self._apis[number] = await self._start("serve", "--port", str(self._ports[number]))
+        doors = {"TERTULIA_REQUIRE_KEYS": "true"} if number == self._guarded else {}
+        self._apis[number] = await self._start("serve", "--port", str(self._ports[number]), environment=doors)
 
     async def kill_api(self, number: int = 0) -> None:
         await _kill(self._apis[number])
@@ -123,7 +128,11 @@ class Cluster:
             await connection.close()
 
     async def _start(
-        self, *arguments: str, stdin: int = asyncio.subprocess.DEVNULL, stdout: int | None = None
+        self,
+        *arguments: str,
+        stdin: int = asyncio.subprocess.DEVNULL,
+        stdout: int | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> Process:
         log = (self.directory / f"{arguments[0]}.log").open("ab")
         with log:
@@ -133,7 +142,7 @@ class Cluster:
                 "starter",
                 *arguments,
                 cwd=ROOT,
-                env=self.environment,
+                env={**self.environment, **(environment or {})},
                 stdin=stdin,
                 stdout=log if stdout is None else stdout,
                 stderr=log,

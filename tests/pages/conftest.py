@@ -1,5 +1,6 @@
 """A real Chromium before the real engine. What it saw is kept in `.artifacts/pages`, for people to look at."""
 
+import json
 import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -26,6 +27,8 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# To a browser another origin than 127.0.0.1, and on this machine as well: others may not frame what is here.
+EMBEDDER = "http://localhost:*"
 # The machine may be busy with much else; what is waited for comes, or the test fails.
 PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
@@ -51,11 +54,12 @@ async def simulator() -> AsyncIterator[ProviderSimulator]:
 
 @pytest.fixture(scope="session")
 async def cluster(tmp_path_factory: pytest.TempPathFactory, simulator: ProviderSimulator) -> AsyncIterator[Cluster]:
-    """Two providers, `first` and `second`, that the simulator plays."""
+    """Two providers, `first` and `second`, that the simulator plays; and two APIs, of which one asks for keys."""
     environment = {"PRIMARY_PROVIDER": "first", "SECONDARY_PROVIDER": "second", "FALLBACK_PROVIDER": "second"}
     for name in ("first", "second"):
         environment |= {f"{name.upper()}_BASE_URL": simulator.url, f"{name.upper()}_MODEL": name}
-    async with Cluster(tmp_path_factory.mktemp("cluster"), environment) as running:
+    environment |= {"TERTULIA_CHAT_EMBEDDERS": EMBEDDER}
+    async with Cluster(tmp_path_factory.mktemp("cluster"), environment, guarded=True) as running:
         yield running
 
 
@@ -85,6 +89,13 @@ class Visitor:
     async def opens(self, path: str) -> None:
         await self.page.goto(self.url + path)
 
+    async def logs_in(self, key: str) -> None:
+        """Log in to the console, whether or not the key is taken."""
+        await self.opens("/console/login")
+        await self.page.get_by_label("Key").fill(key)
+        async with self.page.expect_navigation():
+            await self.page.get_by_role("button", name="Log in").click()
+
     async def reads(self, text: str) -> None:
         """Wait until a text is shown."""
         await self.page.get_by_text(text, exact=False).last.wait_for()
@@ -111,19 +122,27 @@ class Visitor:
         await self.page.screenshot(path=ARTIFACTS / f"{self._test}-{name}.png")
 
 
+async def new_key(cluster: Cluster, scope: str, *, tenant: str = "default") -> tuple[str, str]:
+    """Make a key; return it and its id."""
+    name = f"{tenant}-{scope}"
+    made = json.loads(await cluster.run("keys", "create", name, "--scope", scope, "--tenant", tenant, "--json"))
+    return made["key"], made["key_id"]
+
+
 Visits = Callable[..., Awaitable[Visitor]]
 
 
 @pytest.fixture
 async def visits(chromium: Browser, cluster: Cluster, request: pytest.FixtureRequest) -> AsyncIterator[Visits]:
-    """Make visitors; `phone=True` with a phone in their hands."""
+    """Make visitors; `phone=True` with a phone in their hands, `guarded=True` where keys are asked for."""
     contexts: list[BrowserContext] = []
 
-    async def visit(*, phone: bool = False) -> Visitor:
+    async def visit(*, phone: bool = False, guarded: bool = False) -> Visitor:
         context = await chromium.new_context(viewport=PHONE if phone else DESK, has_touch=phone, is_mobile=phone)  # type: ignore[arg-type]
         context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
-        return Visitor(context, await context.new_page(), cluster.url, Path(request.node.name).name[:60])
+        url = cluster.urls[-1 if guarded else 0]
+        return Visitor(context, await context.new_page(), url, Path(request.node.name).name[:60])
 
     yield visit
     for context in contexts:
