@@ -116,14 +116,23 @@ async def close_session(
     if query.erase:
         if not caller.scope.includes(Scope.OPERATE):
             raise Forbidden(f"to erase needs a key of scope {Scope.OPERATE}; this one has {caller.scope}")
-        ended = await ports.taken(ports.sessions.erase(session_id))
-        if not await ports.records.erase(session_id) and not ended:
-            raise NotFound("session", session_id)
+        await erased(ports, session_id)
         return
     try:
         await ports.after_the_turn(ports.sessions.close(session_id, Close(reason=query.reason)))
     except SessionClosed:
         return
+
+
+async def erased(ports: ApiPorts, session_id: SessionId) -> None:
+    """Forget a session with all that was said in it.
+
+    Raises:
+        NotFound: There is none.
+    """
+    ended = await ports.taken(ports.sessions.erase(session_id))
+    if not await ports.records.erase(session_id) and not ended:
+        raise NotFound("session", session_id)
 
 
 async def stored_session(ports: ApiPorts, session_id: SessionId) -> SessionRecord:

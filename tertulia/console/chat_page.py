@@ -11,7 +11,7 @@ from tertulia.domain.errors import NotFound
 from tertulia.domain.ids import DefinitionName, is_identifier
 
 _VIEWPORT = "width=device-width, initial-scale=1, viewport-fit=cover, interactive-widget=resizes-content"
-_STYLE = '<link rel="stylesheet" href="/chat/assets/chat.css">'
+_HEAD = """<link rel="stylesheet" href="/chat/assets/chat.css"><script src="/chat/assets/storage.js"></script>"""
 
 
 def add() -> None:
@@ -53,4 +53,4 @@ def _dressed(title: str) -> None:
     ui.page_title(title)
     # The operator's own file; only the end of its element could make it more than a style.
     own = f"<style>{css.replace('</', '')}</style>" if (css := pages().chat_css) else ""
-    ui.add_head_html(_STYLE + own)
+    ui.add_head_html(_HEAD + own)

@@ -114,6 +114,8 @@ def console_page(path: str) -> Callable[[Page], None]:
                 return None
             try:
                 await build(operator, **request.path_params)
+                # Whatever a page shows, it does not stay open behind a key that has been revoked.
+                operator.every(_GUARD_S, operator.still_in)
             except TertuliaError as error:
                 ui.context.client.content.clear()
                 _sorry(error)
@@ -129,6 +131,7 @@ def _sorry(error: TertuliaError) -> None:
         heading("This can't be shown just now", hint=str(error))
 
 
+_GUARD_S = 5.0
 # A database that is slow to answer must not look like a page that is not there.
 _RESPONSE_S = 20.0
 

@@ -2,37 +2,44 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from nicegui import background_tasks, ui
 from nicegui.element import Element
+from pydantic import ValidationError
 
 from tertulia.api.access import own_session
 from tertulia.api.ids import new_id
-from tertulia.api.inputs import MAX_NUMBER
+from tertulia.api.inputs import MAX_NUMBER, NewValue, SayAsOperator
+from tertulia.api.sessions import erased
 from tertulia.console.door import Operator, console_page
 from tertulia.console.evidence import show_evidence
-from tertulia.console.frame import DIAGRAMS, badge, clock, done, facts, frame, heading, panel
+from tertulia.console.frame import DIAGRAMS, badge, clock, confirmed, done, facts, frame, heading, panel
 from tertulia.console.ports import pages
 from tertulia.domain.conversation import (
     Close,
+    EditSlot,
     HandOverToHuman,
     Message,
     OperatorMessage,
     Order,
     Owner,
+    Regenerate,
     SessionStatus,
     SessionView,
     TakeBack,
     TransitionTo,
+    Undo,
 )
 from tertulia.domain.definition import Definition
 from tertulia.domain.definition_diagram import diagram
-from tertulia.domain.errors import NotFound, TertuliaError
+from tertulia.domain.errors import InvalidInput, NotFound, TertuliaError, Unauthenticated
 from tertulia.domain.ids import SessionId, workflow_id
-from tertulia.domain.session_events import SessionEnded, TurnEnded, TurnStarted
+from tertulia.domain.session_events import SessionEnded, SessionEvent, TurnEnded, TurnStarted
 from tertulia.domain.turns import Delta, SessionRecord
 
+_EVERY_S = 5.0
 _MESSAGES = 200
 _SPEAKERS = {"user": "Person", "assistant": "Bot", "operator": "Operator", "system": "Note"}
 
@@ -54,6 +61,7 @@ async def _session(operator: Operator, session_id: str) -> None:
         shown = _Session(operator, record, definition)
         await shown.build()
     shown.follow()
+    operator.every(_EVERY_S, shown.leave_if_erased)
 
 
 class _Session:
@@ -83,6 +91,7 @@ class _Session:
                     self._facts = ui.element("div")
                 with panel("What is known"):
                     self._slots = ui.element("div")
+                    self._edit_button = ui.button("Change", on_click=self._edit).props("no-caps dense outline size=sm")
                 with panel("Where it stands"):
                     self._diagram = ui.mermaid(diagram(self._definition, self._state), config=DIAGRAMS)
         await self._refresh()
@@ -93,26 +102,35 @@ class _Session:
         following = background_tasks.create(self._followed(), name="console session")
         client.on_delete(following.cancel)
 
+    async def leave_if_erased(self) -> None:
+        """Show nothing of a session that is no more."""
+        try:
+            await own_session(pages().api, self._operator.caller, self._id)
+        except NotFound:
+            ui.navigate.reload()
+
     async def _followed(self) -> None:
         events = pages().api.events
         async for told in events.follow(self._id, await events.now(self._id)):
-            match told.event:
-                case Delta() as piece:
-                    self._write(piece)
-                case TurnStarted():
-                    self._writing.text = ""
-                    await self._look_again()
-                case Message() | TurnEnded() | SessionEnded():
-                    await self._look_again()
-                case _:
-                    pass
+            try:
+                await self._operator.still_in()
+                await self._show(told.event)
+            except Unauthenticated:
+                return
+            except TertuliaError:
+                pass  # What is shown stays until the next event.
 
-    async def _look_again(self) -> None:
-        try:
-            await self._operator.still_in()
-            await self._refresh()
-        except TertuliaError:
-            pass  # What is shown stays until the next event.
+    async def _show(self, event: SessionEvent) -> None:
+        match event:
+            case Delta() as piece:
+                self._write(piece)
+            case TurnStarted() | TurnEnded():
+                self._writing.text = ""
+                await self._refresh()
+            case Message() | SessionEnded():
+                await self._refresh()
+            case _:
+                pass
 
     def _write(self, piece: Delta) -> None:
         before = self._writing.text if piece.offset else ""
@@ -220,8 +238,9 @@ class _Session:
         if offered == self._offered:
             return
         self._offered = offered
+        self._edit_button.set_visibility(self._record.status is SessionStatus.OPEN and bool(self._definition.slots))
         is_open, human = self._record.status is SessionStatus.OPEN, self._record.owner is Owner.HUMAN
-        self._fill(self._actions, lambda: self._buttons(human=human) if is_open else badge("closed", "quiet"))
+        self._fill(self._actions, lambda: self._buttons(human=human) if is_open else self._of_closed())
         # What is being written must outlive a look at the transcript.
         if (is_open and human) != bool(self._composer.default_slot.children):
             self._fill(self._composer, self._write_box if is_open and human else lambda: None)
@@ -242,7 +261,14 @@ class _Session:
             with ui.dropdown_button("Move to …", auto_close=True).props("outline no-caps dense"):
                 for state in states:
                     ui.item(state, on_click=self._move(state))
+        self._button("Undo the last turn", self._undo, quiet=True)
+        self._button("Write the last reply anew", self._order(Regenerate(operator=self._operator.name)), quiet=True)
         self._button("Close", self._close, quiet=True)
+        self._button("Erase", self._erase, quiet=True)
+
+    def _of_closed(self) -> None:
+        badge("closed", "quiet")
+        self._button("Erase", self._erase, quiet=True)
 
     def _button(self, text: str, act: Callable[[], Awaitable[None]], *, quiet: bool = False) -> None:
         ui.button(text, on_click=act).props("no-caps dense " + ("outline" if quiet else "unelevated"))
@@ -252,21 +278,58 @@ class _Session:
             box = ui.textarea(placeholder="Write to the person").props("outlined autogrow dense").classes("compose-box")
 
             async def send() -> None:
-                message = OperatorMessage(text=box.value or "", operator=self._operator.name)
-                if (box.value or "").strip() and await self._carried_out(message):
+                if (box.value or "").strip() and await self._done(self._say(box.value)):
                     box.value = ""
 
             ui.button("Send", on_click=send).props("unelevated no-caps")
 
-    def _order(self, order: Order, told: str) -> Callable[[], Awaitable[None]]:
+    async def _say(self, text: str) -> None:
+        try:
+            said = SayAsOperator.model_validate({"text": text})
+        except ValidationError:
+            raise InvalidInput("this can't be sent as it is") from None
+        await self._ordered(OperatorMessage(text=said.text, operator=self._operator.name))
+
+    def _order(self, order: Order, told: str = "") -> Callable[[], Awaitable[None]]:
         async def act() -> None:
-            await self._carried_out(order, told)
+            await self._done(self._ordered(order), told)
 
         return act
 
-    async def _carried_out(self, order: Order, told: str = "") -> bool:
+    async def _ordered(self, order: Order) -> None:
         order = order.model_copy(update={"request_id": new_id()})
-        return await self._done(pages().api.after_the_turn(pages().api.sessions.order(self._id, order)), told)
+        await pages().api.after_the_turn(pages().api.sessions.order(self._id, order))
+
+    async def _undo(self) -> None:
+        question = "Undo the person's last turn? What was said in it stays on record, and counts no more."
+        if await confirmed(question, "Undo"):
+            await self._done(self._ordered(Undo(operator=self._operator.name)), "Undone.")
+
+    async def _edit(self) -> None:
+        slots, known = list(self._definition.slots), self._record.slots
+        with ui.dialog() as dialog, ui.card().classes("sheet"):
+            with ui.element("h2"):
+                ui.label("Change what is known")
+            slot = ui.select(slots, label="What", value=slots[0]).props("dense outlined options-dense")
+            box = ui.input("Value, in words", value=_words(known.get(slots[0]))).props("dense outlined")
+            slot.on_value_change(lambda event: box.set_value(_words(known.get(event.value))))
+
+            async def save() -> None:
+                if await self._done(self._give(slot.value, box.value or ""), "Changed."):
+                    dialog.close()
+
+            with ui.row():
+                ui.button("Save", on_click=save).props("no-caps unelevated")
+                ui.button("Cancel", on_click=dialog.close).props("no-caps flat")
+        dialog.on("hide", dialog.delete)
+        dialog.open()
+
+    async def _give(self, slot: str, value: str) -> None:
+        try:
+            given = NewValue.model_validate({"value": value.strip()})
+        except ValidationError:
+            raise InvalidInput("this can't be a value") from None
+        await self._ordered(EditSlot(slot=slot, value=given.value, operator=self._operator.name))
 
     def _move(self, state: str) -> Callable[[], Awaitable[None]]:
         async def act() -> None:
@@ -282,13 +345,20 @@ class _Session:
 
     async def _close(self) -> None:
         close = Close(reason="closed by an operator")
-        await self._done(pages().api.after_the_turn(pages().api.sessions.close(self._id, close)), "Closed.")
+        if await confirmed("Close this session? The person can say nothing more in it.", "Close"):
+            await self._done(pages().api.after_the_turn(pages().api.sessions.close(self._id, close)), "Closed.")
+
+    async def _erase(self) -> None:
+        question = "Erase this session? All that was said in it is deleted for good, and the chat ends at once."
+        if await confirmed(question, "Erase") and await self._done(erased(pages().api, self._id)):
+            ui.navigate.to("/console")
 
     async def _done(self, act: Awaitable[object], told: str = "") -> bool:
         async def allowed() -> None:
             # Anything a browser sends is checked anew: the page may be older than the key's revocation.
             try:
                 await self._operator.still_in()
+                await own_session(pages().api, self._operator.caller, self._id)
             except TertuliaError:
                 if asyncio.iscoroutine(act):
                     act.close()
@@ -296,8 +366,14 @@ class _Session:
             await act
 
         succeeded = await done(allowed(), told)
-        await self._look_again()
+        with suppress(TertuliaError):  # What is shown stays until the next event.
+            await self._refresh()
         return succeeded
+
+
+def _words(value: Any) -> str:
+    """Write down a value, to be changed; what was never words of a person's is written anew."""
+    return "" if value is None or isinstance(value, dict) else _plain(value)
 
 
 def _plain(value: Any) -> str:
