@@ -103,6 +103,7 @@ class _Providers:
 
     async def look(self) -> None:
         """Read how the providers are, and show what has changed."""
+        await self._operator.still_in()
         now = pages().api.now()
         report = await pages().api.providers.get_provider_status()
         metrics = await pages().api.providers.get_provider_metrics(now - _WINDOWS["1 hour"], now)
@@ -203,6 +204,7 @@ class _Providers:
 
     async def draw(self) -> None:
         """Draw what the providers took within the chosen time."""
+        await self._operator.still_in()
         now, window = pages().api.now(), _WINDOWS[self._window]
         edges = [now - window + window / _POINTS * number for number in range(_POINTS + 1)]
         measured = [await pages().api.providers.get_provider_metrics(since, until) for since, until in pairwise(edges)]

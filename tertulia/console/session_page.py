@@ -139,6 +139,7 @@ class _Session:
 
     async def _refresh(self) -> None:
         api = pages().api
+        await self._operator.still_in()
         self._record = await own_session(api, self._operator.caller, self._id)
         messages = await api.transcripts.window(self._id, up_to_turn=MAX_NUMBER, limit=_MESSAGES)
         view = await self._live()
@@ -183,10 +184,13 @@ class _Session:
             ui.label(message.text).classes("line-text")
 
     async def _explain(self, turn: int) -> None:
+        await done(self._show_evidence(turn))
+
+    async def _show_evidence(self, turn: int) -> None:
+        await self._operator.still_in()
         record = await pages().api.transcripts.turn(self._id, turn)
         if record is None:
-            ui.notify("There is no evidence of this turn.")
-            return
+            raise NotFound("turn", str(turn))
         with ui.dialog() as dialog, ui.card().classes("sheet"):
             show_evidence(record)
             ui.button("Close", on_click=dialog.close).props("flat no-caps")

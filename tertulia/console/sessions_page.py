@@ -67,6 +67,7 @@ class _Sessions:
 
     async def look(self) -> None:
         """Read the list, and show what has changed."""
+        await self._operator.still_in()
         page = await self._read()
         now = pages().api.now()
         rows = [_row(record, now) for record in page.sessions]
