@@ -3,25 +3,13 @@
 import asyncio
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
-from schemathesis import GenerationMode
-from schemathesis.core.result import Ok
 
 from starter.http_server import listen, serve_app
 from tertulia.domain.access import HOUSE, Scope
+from tests.api.fuzzing import call_every_route
 from tests.api.whole import whole_api
-
-_ALWAYS: dict[str, Any] = {
-    "deadline": None,
-    "database": None,
-    "suppress_health_check": list(HealthCheck),
-    "phases": [Phase.explicit, Phase.generate],
-}
 
 
 class _Served:
@@ -71,40 +59,16 @@ def served(database: str) -> Iterator[_Served]:
     server.stop()
 
 
-def _call_every_route(served: _Served, cases: int, *, always_the_same: bool) -> int:
-    """Call each operation so many times, and check each answer against the description; return the calls."""
-    calls = 0
-    schema = schemathesis.openapi.from_url(f"{served.url}/openapi.json")
+def _call(served: _Served, cases: int, *, always_the_same: bool) -> int:
     headers = {"Authorization": f"Bearer {served.key}"}
-    for result in schema.get_all_operations():
-        assert isinstance(result, Ok), result
-        operation = result.ok()
-        allowed = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
-        forbidden = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
-
-        @settings(max_examples=cases, derandomize=always_the_same, **_ALWAYS)
-        @given(st.one_of(allowed, forbidden))
-        def call(case: Any) -> None:
-            nonlocal calls
-            calls += 1
-            case.call_and_validate(headers=headers, excluded_checks=_excluded(), timeout=60)
-
-        call()
-    return calls
-
-
-def _excluded() -> list[Any]:
-    from schemathesis.specs.openapi import checks
-
-    # Whether a thing exists, and what is refused beyond its form, no description tells.
-    return [checks.positive_data_acceptance, checks.negative_data_rejection, checks.unsupported_method]
+    return call_every_route(served.url, cases, headers=headers, always_the_same=always_the_same)
 
 
 def test_no_call_of_any_route_brings_an_error_of_ours_or_an_answer_that_is_not_described(served: _Served) -> None:
-    assert _call_every_route(served, 6, always_the_same=True) > 200
+    assert _call(served, 6, always_the_same=True) > 200
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
 def test_thousands_of_calls_of_every_route_bring_no_error_of_ours(served: _Served) -> None:
-    assert _call_every_route(served, 150, always_the_same=False) > 5_000
+    assert _call(served, 150, always_the_same=False) > 5_000
