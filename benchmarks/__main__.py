@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmarks.analytics_section import analytics_section
 from benchmarks.api_section import api_section
 from benchmarks.definitions import definition_section
+from benchmarks.pages import pages_section
 from benchmarks.provider_section import provider_section
 from benchmarks.turn_section import turn_section
 
@@ -29,6 +30,7 @@ _SECTIONS: dict[str, Callable[[Path], Awaitable[str]]] = {
     "Definitions": definition_section,
     "API": api_section,
     "Analytics": analytics_section,
+    "Pages": pages_section,
 }
 
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from benchmarks.engine import Engine, running_engine
 from benchmarks.http_load import Connection, Load, connections, load
-from benchmarks.measuring import percentile
+from benchmarks.measuring import percentile, resident_kilobytes
 from tertulia.domain.conversation import OpenSession
 from tertulia.domain.ids import TASK_QUEUE, SessionId
 from tertulia.embedded.tcp import free_port
@@ -53,7 +53,11 @@ process.
 
 async def api_section(directory: Path, sizes: Sizes = Sizes()) -> str:
     """Measure, and write the section."""
-    async with running_engine(directory, task_queue=TASK_QUEUE) as engine, _api(engine) as (api, pid), _bare() as bare:
+    async with (
+        running_engine(directory, task_queue=TASK_QUEUE) as engine,
+        api_process(engine) as (api, pid),
+        _bare() as bare,
+    ):
         sessions = [await _open(engine) for _ in range(sizes.connections)]
         reads = await _pairs(
             sizes,
@@ -107,12 +111,12 @@ async def _kilobytes_per_stream(engine: Engine, port: int, pid: int, count: int)
         # What the first streams load stays, whatever their number.
         for connection in made[count:]:
             await connection.begin("GET", f"/v1/sessions/{sessions[0]}/events")
-        before = _resident_kilobytes(pid)
+        before = resident_kilobytes(pid)
         for connection, session_id in zip(made, sessions, strict=False):
             status, _ = await connection.begin("GET", f"/v1/sessions/{session_id}/events")
             assert status == 200
         await asyncio.sleep(1)
-        return (_resident_kilobytes(pid) - before) / count
+        return (resident_kilobytes(pid) - before) / count
 
 
 async def _open(engine: Engine) -> SessionId:
@@ -126,7 +130,7 @@ def _said() -> Mapping[str, str]:
 
 
 @asynccontextmanager
-async def _api(engine: Engine) -> AsyncIterator[tuple[int, int]]:
+async def api_process(engine: Engine) -> AsyncIterator[tuple[int, int]]:
     """Serve the API in a process of its own; yield its port and its id."""
     assert engine.settings.temporal_address
     environment = os.environ | {
@@ -169,8 +173,3 @@ async def _until_it_listens(port: int) -> None:
                 async with connections(port, 1):
                     return
             await asyncio.sleep(0.1)
-
-
-def _resident_kilobytes(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))

@@ -5,6 +5,7 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 async def timed(call: Callable[[], Awaitable[object]]) -> float:
@@ -35,6 +36,12 @@ def percentile(values: Sequence[float], percent: float) -> float:
     """Return the nearest-rank percentile."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+
+
+def resident_kilobytes(pid: int) -> int:
+    """Return how much memory a process holds."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ import asyncio
 import os
 import sys
 from contextlib import suppress
-from pathlib import Path
 from uuid import uuid4
 
 from benchmarks.engine import Engine
+from benchmarks.measuring import resident_kilobytes
 from starter.sessions import TemporalSessions
 from tertulia.domain.conversation import OpenSession
 from tertulia.domain.ids import SessionId
@@ -22,9 +22,9 @@ async def kilobytes_per_idle_session(engine: Engine, *, definition: str, session
         clients = TemporalSessions(engine.client)
         # What the first sessions load stays, whatever their number.
         await _open(clients, definition, 50)
-        before = _resident_kilobytes(worker.pid)
+        before = resident_kilobytes(worker.pid)
         await _open(clients, definition, sessions)
-        return (_resident_kilobytes(worker.pid) - before) / sessions
+        return (resident_kilobytes(worker.pid) - before) / sessions
     finally:
         with suppress(ProcessLookupError):
             worker.kill()
@@ -42,8 +42,3 @@ def _environment(engine: Engine) -> dict[str, str]:
         "DATABASE_URL": engine.settings.require_database_url(),
         "TEMPORAL_ADDRESS": engine.settings.temporal_address,
     }
-
-
-def _resident_kilobytes(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
