@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pydantic import AwareDatetime, ValidationError
 from temporalio import activity
 
-from tertulia.domain import job_search, jobs, profiles, question_bank, question_drafts
-from tertulia.domain.applications import Application, ApplicationFilter, Candidate, Points
 from tertulia.domain.conversation import Payload
 from tertulia.domain.errands import (
     ITEM_CHARS,
@@ -31,7 +29,9 @@ from tertulia.domain.errands import (
 )
 from tertulia.domain.errors import InvalidInput, NotFound, Refused, TertuliaError, Unavailable
 from tertulia.domain.ids import SessionId, TenantId, is_identifier
-from tertulia.domain.jobs import Job, JobFilter, JobId, JobStatus, Question
+from tertulia.domain.recruiting import job_search, jobs, profiles, question_bank, question_drafts
+from tertulia.domain.recruiting.applications import Application, ApplicationFilter, Candidate, Points
+from tertulia.domain.recruiting.jobs import Job, JobFilter, JobId, JobStatus, Question
 from tertulia.ports import Applications, Candidates, Jobs, QuestionSuggester
 
 _RECRUITER = "recruiter"

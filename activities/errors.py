@@ -12,7 +12,7 @@ from temporalio.worker import (
     Interceptor,
 )
 
-from tertulia.domain import deliveries, gates, routing
+from tertulia.domain import deliveries
 from tertulia.domain.errors import (
     ActionRefused,
     ChannelFailure,
@@ -32,7 +32,8 @@ from tertulia.domain.errors import (
     Unavailable,
 )
 from tertulia.domain.ids import ProviderName
-from tertulia.domain.retries import Ledger
+from tertulia.domain.providers import gates, routing
+from tertulia.domain.providers.retries import Ledger
 
 # Those that carry nothing but their message.
 _PLAIN: Mapping[str | None, type[Refused]] = {

@@ -11,14 +11,14 @@ from temporalio import activity
 
 from activities.errors import to_application_error
 from tertulia.domain import prompts
-from tertulia.domain.attempts import Made
-from tertulia.domain.completions import Completion, CompletionRequest, Usage
 from tertulia.domain.conversation import Payload, Role
-from tertulia.domain.costs import Cost
 from tertulia.domain.errors import FailureClass, NotAdmitted, ProviderFailure, Unavailable
 from tertulia.domain.events import Ask, Purpose
 from tertulia.domain.ids import DEFAULT_TENANT, DefinitionHash, ProviderName, SessionId
-from tertulia.domain.retries import Ledger
+from tertulia.domain.providers.attempts import Made
+from tertulia.domain.providers.completions import Completion, CompletionRequest, Usage
+from tertulia.domain.providers.costs import Cost
+from tertulia.domain.providers.retries import Ledger
 from tertulia.domain.turns import AttemptKey, Delta
 from tertulia.ports import Deltas, PinnedDefinitions, Transcripts
 

@@ -7,9 +7,9 @@ from temporalio import activity
 
 from tertulia.domain.conversation import Payload
 from tertulia.domain.errors import NotFound
-from tertulia.domain.health import ProbeResult, ProviderStatus
 from tertulia.domain.ids import ProviderName
-from tertulia.domain.provider_reports import Configured, StatusReport
+from tertulia.domain.providers.health import ProbeResult, ProviderStatus
+from tertulia.domain.providers.reports import Configured, StatusReport
 
 
 class ProviderCheck(Payload):

@@ -9,9 +9,9 @@ from temporalio import activity
 
 from activities.intake import ApplicationIntake
 from tertulia.domain.conversation import OpenSession, Payload, Reply
-from tertulia.domain.definition import Definition
+from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.ids import DefinitionName, MessageId, ProviderName, SessionId
-from tertulia.domain.routing import Demand
+from tertulia.domain.providers.routing import Demand
 from tertulia.domain.turns import BeginTurn, EndTurn, NewSession, Ranking, RankTurn, TurnBegun, WaitTurn
 from tertulia.ports import Definitions, Turns
 

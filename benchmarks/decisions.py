@@ -8,12 +8,12 @@ from decimal import Decimal
 from itertools import count
 
 from benchmarks.measuring import percentile
-from tertulia.domain import snapshots
-from tertulia.domain.costs import Prices
 from tertulia.domain.ids import ProviderName
-from tertulia.domain.provider_state import Known, Sample
-from tertulia.domain.providers import LoadBalanceStrategy, ProviderConfig
-from tertulia.domain.routing import Demand, Rotation, decide
+from tertulia.domain.providers import snapshots
+from tertulia.domain.providers.configs import LoadBalanceStrategy, ProviderConfig
+from tertulia.domain.providers.costs import Prices
+from tertulia.domain.providers.routing import Demand, Rotation, decide
+from tertulia.domain.providers.state import Known, Sample
 
 _NOW = datetime(2026, 3, 14, 12, tzinfo=UTC)
 _SAMPLES = 50

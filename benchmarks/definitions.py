@@ -10,7 +10,7 @@ import yaml
 
 from benchmarks.measuring import percentile
 from tertulia.domain import machine
-from tertulia.domain.definition import Definition
+from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.events import Event, PersonSaid, SessionStarted
 from tertulia.domain.ids import DefinitionName
 from tertulia.storage.definition_files import DefinitionFiles, load

@@ -12,10 +12,10 @@ from benchmarks.floor import Floor, echo
 from starter.sessions import TemporalSessions
 from tertulia.composition import provider_service
 from tertulia.config import Settings, load_settings
-from tertulia.domain.completions import Completion, CompletionRequest, FinishReason, TextDelta
-from tertulia.domain.health import ProbeResult
 from tertulia.domain.ids import ProviderName
-from tertulia.domain.providers import ProviderConfig
+from tertulia.domain.providers.completions import Completion, CompletionRequest, FinishReason, TextDelta
+from tertulia.domain.providers.configs import ProviderConfig
+from tertulia.domain.providers.health import ProbeResult
 from tertulia.embedded.postgres import EmbeddedPostgres
 from tertulia.embedded.temporal import EmbeddedTemporal
 from tertulia.ports import Completer

@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 import litellm  # type: ignore[import-not-found,unused-ignore]
 
 from benchmarks import outages
-from tertulia.domain.completions import TextDelta
 from tertulia.domain.errors import FailureClass, ProviderFailure
+from tertulia.domain.providers.completions import TextDelta
 from tests.provider_service import virtual_time
 from tests.provider_service.fleet import ScriptedProvider
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from benchmarks.measuring import percentile
-from tertulia.domain.completions import ChatMessage, CompletionRequest
-from tertulia.domain.costs import Prices
-from tertulia.domain.providers import ProviderConfig
+from tertulia.domain.providers.completions import ChatMessage, CompletionRequest
+from tertulia.domain.providers.configs import ProviderConfig
+from tertulia.domain.providers.costs import Prices
 from tests.provider_service.fleet import Fault, ScriptedProvider, Spell
 
 SECONDS = 600

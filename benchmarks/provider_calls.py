@@ -17,8 +17,8 @@ from benchmarks import outages
 from benchmarks.measuring import Ratio
 from tertulia.composition import open_provider_service
 from tertulia.config import load_settings
-from tertulia.domain.completions import ChatMessage, CompletionRequest
-from tertulia.domain.providers import ProviderConfig
+from tertulia.domain.providers.completions import ChatMessage, CompletionRequest
+from tertulia.domain.providers.configs import ProviderConfig
 from tertulia.embedded.postgres import EmbeddedPostgres
 from tertulia.embedded.tcp import free_port
 from tertulia.provider_service.service import ProviderService

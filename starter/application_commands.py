@@ -9,8 +9,8 @@ from starter.api_client import open_api
 from starter.options import API_URL, ApiUrl, ApplicationArgument, AsJson, Limit
 from starter.tables import console, print_table
 from tertulia.api.recruiting_views import ApplicationDetail, Timeline
-from tertulia.domain.applications import ApplicationStatus, Prescreen
-from tertulia.domain.templates import shown
+from tertulia.domain.definitions.templates import shown
+from tertulia.domain.recruiting.applications import ApplicationStatus, Prescreen
 
 commands = typer.Typer(no_args_is_help=True, help="See where applications stand, and move them on.")
 

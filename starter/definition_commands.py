@@ -10,13 +10,13 @@ from uuid import uuid4
 import typer
 
 from starter.api_client import ApiClient, open_api
-from tertulia.domain.definition import Definition
-from tertulia.domain.definition_diagram import diagram as drawn
-from tertulia.domain.definition_reference import reference
-from tertulia.domain.definition_schema import schema as described
+from tertulia.domain.definitions.definition import Definition
+from tertulia.domain.definitions.diagram import diagram as drawn
+from tertulia.domain.definitions.reference import reference
+from tertulia.domain.definitions.rehearsal import Miss, Outcome, Rehearsed, Script, Way, rehearse, seen, ways
+from tertulia.domain.definitions.schema import schema as described
 from tertulia.domain.errors import DefinitionInvalid, InvalidInput
 from tertulia.domain.ids import DefinitionName, MessageId, SessionId
-from tertulia.domain.rehearsal import Miss, Outcome, Rehearsed, Script, Way, rehearse, seen, ways
 from tertulia.storage.definition_files import DefinitionFiles
 from tertulia.storage.script_files import ScriptFile, load_scripts
 

@@ -24,7 +24,7 @@ from tertulia.composition import open_messengers
 from tertulia.config import Settings, load_settings
 from tertulia.domain.errors import ChannelFailure, DefinitionInvalid, InvalidInput, TertuliaError
 from tertulia.domain.ids import SEARCH_ATTRIBUTES, TASK_QUEUE
-from tertulia.domain.providers import ProviderConfig
+from tertulia.domain.providers.configs import ProviderConfig
 from tertulia.ports import Messenger
 from tertulia.providers.completers import make_completer
 from tertulia.storage.definition_files import DefinitionFiles

@@ -9,8 +9,8 @@ from rich.text import Text
 from starter.api_client import open_api
 from starter.options import API_URL, ApiUrl, AsJson, JobArgument, Limit
 from starter.tables import console, print_table
-from tertulia.domain.applications import Candidate
-from tertulia.domain.jobs import Job, JobStatus, Question
+from tertulia.domain.recruiting.applications import Candidate
+from tertulia.domain.recruiting.jobs import Job, JobStatus, Question
 
 commands = typer.Typer(no_args_is_help=True, help="Write jobs and their questions; see who has applied.")
 

@@ -15,8 +15,8 @@ from tertulia.api.provider_views import ProviderStatusView, ProviderView
 from tertulia.api.views import View
 from tertulia.domain.errors import InvalidInput, NotFound
 from tertulia.domain.ids import ProviderName
-from tertulia.domain.known_providers import KNOWN
-from tertulia.domain.providers import Feature, ProviderKind
+from tertulia.domain.providers.configs import Feature, ProviderKind
+from tertulia.domain.providers.known import KNOWN
 
 commands = typer.Typer(no_args_is_help=True, help="Add, change and remove providers; see how they are.")
 

@@ -16,7 +16,7 @@ from tertulia.api.provider_views import (
     Spread,
     StateChangeView,
 )
-from tertulia.domain.provider_state import Gate, GateKind, ProviderState
+from tertulia.domain.providers.state import Gate, GateKind, ProviderState
 
 _NOTHING = "-"
 

@@ -15,7 +15,7 @@ from tertulia.config import Settings
 from tertulia.domain.channels import ChannelName, Purpose
 from tertulia.domain.errors import InvalidInput, Unavailable
 from tertulia.domain.ids import ProviderName, TenantId
-from tertulia.domain.providers import ProviderConfig
+from tertulia.domain.providers.configs import ProviderConfig
 from tertulia.ports import Completer, Messenger, Webhook
 from tertulia.provider_service.service import ProviderService, Stores
 from tertulia.providers.addresses import PublicTransport, check_base_url

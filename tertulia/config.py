@@ -15,8 +15,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from tertulia.domain.errors import InvalidInput
 from tertulia.domain.ids import MAX_TURNS_PER_RUN, TURNS_PER_RUN, Identifier, ProviderName
-from tertulia.domain.known_providers import KNOWN, KnownProvider
-from tertulia.domain.providers import PROVIDER_NAME_PATTERN, LoadBalanceStrategy, ProviderConfig, ProviderKind
+from tertulia.domain.providers.configs import PROVIDER_NAME_PATTERN, LoadBalanceStrategy, ProviderConfig, ProviderKind
+from tertulia.domain.providers.known import KNOWN, KnownProvider
 
 OFFLINE = ProviderName("offline")
 

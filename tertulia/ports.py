@@ -24,17 +24,6 @@ from tertulia.domain.analytics import (
     StateTimeRow,
     VolumeRow,
 )
-from tertulia.domain.applications import (
-    Application,
-    ApplicationFilter,
-    ApplicationId,
-    ApplicationPage,
-    CandidatePage,
-    Followed,
-    Numbered,
-    Step,
-)
-from tertulia.domain.attempts import Admission, LostAttempt, Refusal
 from tertulia.domain.channels import (
     Arrived,
     Attachment,
@@ -50,7 +39,6 @@ from tertulia.domain.channels import (
     Receipt,
     Received,
 )
-from tertulia.domain.completions import Completion, CompletionRequest, TextDelta
 from tertulia.domain.conversation import (
     Close,
     IncomingMessage,
@@ -63,16 +51,28 @@ from tertulia.domain.conversation import (
     SessionView,
     TransitionTo,
 )
-from tertulia.domain.definition import Definition
+from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.deliveries import Delivery, DeliveryKey, Piece, Spoken, ToDeliver, ToSend
-from tertulia.domain.health import ProbeResult
 from tertulia.domain.ids import DefinitionHash, DefinitionName, MessageId, ProviderName, SessionId, TenantId
-from tertulia.domain.jobs import Job, JobFilter, JobId, JobPage, Question
-from tertulia.domain.profiles import Profile
-from tertulia.domain.provider_reports import Configured, Metrics, StateChange, TenantBudget
-from tertulia.domain.provider_state import Known, ProviderState
-from tertulia.domain.providers import ProviderConfig
-from tertulia.domain.resumes import Resume, ResumeFile, ResumeText, StoredResume, TakenResume
+from tertulia.domain.providers.attempts import Admission, LostAttempt, Refusal
+from tertulia.domain.providers.completions import Completion, CompletionRequest, TextDelta
+from tertulia.domain.providers.configs import ProviderConfig
+from tertulia.domain.providers.health import ProbeResult
+from tertulia.domain.providers.reports import Configured, Metrics, StateChange, TenantBudget
+from tertulia.domain.providers.state import Known, ProviderState
+from tertulia.domain.recruiting.applications import (
+    Application,
+    ApplicationFilter,
+    ApplicationId,
+    ApplicationPage,
+    CandidatePage,
+    Followed,
+    Numbered,
+    Step,
+)
+from tertulia.domain.recruiting.jobs import Job, JobFilter, JobId, JobPage, Question
+from tertulia.domain.recruiting.profiles import Profile
+from tertulia.domain.recruiting.resumes import Resume, ResumeFile, ResumeText, StoredResume, TakenResume
 from tertulia.domain.session_events import BEGINNING, EventId, Told
 from tertulia.domain.tallies import Tallied
 from tertulia.domain.turns import (

@@ -18,7 +18,7 @@ from tertulia.config import Settings
 from tertulia.domain.channels import ChannelName
 from tertulia.domain.conversation import IncomingMessage, Message, Opened, OpenSession, Reply
 from tertulia.domain.ids import SessionId, workflow_id
-from tertulia.domain.providers import ProviderConfig
+from tertulia.domain.providers.configs import ProviderConfig
 from tertulia.domain.turns import TurnRecord
 from tertulia.embedded.simulator import ProviderSimulator
 from tertulia.ports import Messenger

@@ -27,7 +27,6 @@ from tertulia.domain.analytics import (
     StateTimeRow,
     VolumeRow,
 )
-from tertulia.domain.completions import Completion, CompletionRequest, FinishReason, Usage
 from tertulia.domain.conversation import (
     Close,
     IncomingMessage,
@@ -45,11 +44,12 @@ from tertulia.domain.conversation import (
     TransitionTo,
     TurnStatus,
 )
-from tertulia.domain.definition import Definition
+from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.errors import InvalidInput, NotFound, SessionClosed, TertuliaError, TransitionRefused
 from tertulia.domain.ids import DefinitionHash, DefinitionName, MessageId, ProviderName, SessionId, TenantId
-from tertulia.domain.provider_reports import Configured, Origin
-from tertulia.domain.providers import ProviderConfig, ProviderKind
+from tertulia.domain.providers.completions import Completion, CompletionRequest, FinishReason, Usage
+from tertulia.domain.providers.configs import ProviderConfig, ProviderKind
+from tertulia.domain.providers.reports import Configured, Origin
 from tertulia.domain.session_events import (
     BEGINNING,
     EventId,

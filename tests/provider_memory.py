@@ -11,12 +11,12 @@ from decimal import Decimal
 
 from pydantic import SecretStr
 
-from tertulia.domain.attempts import CANARY_SLOT, Admission, LostAttempt, Refusal
 from tertulia.domain.errors import FailureClass, InvalidInput
 from tertulia.domain.ids import ProviderName, TenantId
-from tertulia.domain.provider_reports import Metrics, Percentiles, StateChange, TenantBudget
-from tertulia.domain.provider_state import NOTHING_DECIDED, Known, ProviderState, Sample
-from tertulia.domain.providers import ProviderConfig
+from tertulia.domain.providers.attempts import CANARY_SLOT, Admission, LostAttempt, Refusal
+from tertulia.domain.providers.configs import ProviderConfig
+from tertulia.domain.providers.reports import Metrics, Percentiles, StateChange, TenantBudget
+from tertulia.domain.providers.state import NOTHING_DECIDED, Known, ProviderState, Sample
 from tertulia.domain.turns import AttemptOutcome
 from tertulia.storage.provider_states import SAMPLES, is_turn_of_events
 

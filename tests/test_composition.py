@@ -7,7 +7,7 @@ import pytest
 from tertulia.composition import open_provider_service
 from tertulia.config import Settings
 from tertulia.domain.errors import InvalidInput
-from tertulia.domain.providers import ProviderConfig, ProviderKind
+from tertulia.domain.providers.configs import ProviderConfig, ProviderKind
 from tertulia.provider_service.service import ProviderService
 from tertulia.storage.pool import open_pool
 

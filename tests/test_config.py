@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from tertulia.config import Settings, load_settings
 from tertulia.domain.errors import InvalidInput
-from tertulia.domain.providers import ProviderConfig, ProviderKind
+from tertulia.domain.providers.configs import ProviderConfig, ProviderKind
 
 NO_FILE = Path("/nonexistent/.env")
 

@@ -16,11 +16,11 @@ from starter.cli import app
 from tertulia.api.app import create_app
 from tertulia.api.ports import ApiPorts
 from tertulia.config import Settings, load_settings
-from tertulia.domain import routing
 from tertulia.domain.conversation import ORDERS
-from tertulia.domain.definition import DoubleText
+from tertulia.domain.definitions.definition import DoubleText
 from tertulia.domain.errors import FailureClass, InvalidInput, ProviderFailure, Refused
 from tertulia.domain.ids import SEARCH_ATTRIBUTES
+from tertulia.domain.providers import routing
 from workflows import signals
 from workflows.provider_health import ProviderHealthCheck
 from workflows.session import Session

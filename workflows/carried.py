@@ -5,7 +5,7 @@ from typing import Any, Self
 from pydantic import AwareDatetime, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from tertulia.domain.conversation import HandOverContext, Message, OpenSession, Owner, Payload, RefusedSignal, Reply
-from tertulia.domain.definition import Definition
+from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.errors import InvalidInput
 from tertulia.domain.ids import MAX_TURNS_PER_RUN, TURNS_PER_RUN
 from tertulia.domain.machine import MachineState

@@ -33,7 +33,7 @@ with workflow.unsafe.imports_passed_through():
         TurnStatus,
         Undo,
     )
-    from tertulia.domain.definition import Definition
+    from tertulia.domain.definitions.definition import Definition
     from tertulia.domain.deliveries import ToDeliver
     from tertulia.domain.errands import Errand
     from tertulia.domain.errors import TransitionRefused

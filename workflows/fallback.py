@@ -15,11 +15,11 @@ with workflow.unsafe.imports_passed_through():
     from activities.errors import failure_of, is_lost_worker, is_unavailable, made_by, refusal_of
     from activities.provider_calls import ProviderAnswer, ProviderCall, ProviderCalls
     from activities.turns import TurnActivities
-    from tertulia.domain import retries, routing
     from tertulia.domain.errors import FailureClass, NotAdmitted
     from tertulia.domain.events import Ask
     from tertulia.domain.ids import DefinitionHash, ProviderName, SessionId
-    from tertulia.domain.retries import Ledger
+    from tertulia.domain.providers import retries, routing
+    from tertulia.domain.providers.retries import Ledger
     from tertulia.domain.turns import Candidate, PassedOver, ProviderTry, Ranking, RankTurn, WaitTurn, Wanted, Warm
     from workflows import options
 

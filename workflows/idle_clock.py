@@ -7,7 +7,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from tertulia.domain import idle
-    from tertulia.domain.definition import Timers
+    from tertulia.domain.definitions.definition import Timers
     from tertulia.domain.events import ReminderDue, SessionExpired
 
 _NO_TIMERS = Timers()

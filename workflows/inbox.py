@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pydantic import AwareDatetime
 
 from tertulia.domain.conversation import Attachment, Payload, Reply
-from tertulia.domain.definition import DoubleText
+from tertulia.domain.definitions.definition import DoubleText
 from tertulia.domain.ids import MessageId
 
 # A client that lost the answer asks again within a few messages; older ids are found in Postgres.

@@ -29,7 +29,7 @@ with workflow.unsafe.imports_passed_through():
         TransitionTo,
         TurnStatus,
     )
-    from tertulia.domain.definition import Definition, DoubleText, Limits
+    from tertulia.domain.definitions.definition import Definition, DoubleText, Limits
     from tertulia.domain.errors import (
         InvalidInput,
         NotFound,

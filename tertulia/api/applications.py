@@ -19,11 +19,11 @@ from tertulia.api.recruiting_inputs import (
 )
 from tertulia.api.recruiting_ports import Recruiting, RecruitingPorts
 from tertulia.api.recruiting_views import ApplicationDetail, Timeline
-from tertulia.domain import applications, profiles
 from tertulia.domain.access import Scope
-from tertulia.domain.applications import Actor, ApplicationFilter, ApplicationId, ApplicationPage, ToApply
 from tertulia.domain.ids import TenantId
-from tertulia.domain.jobs import Job, JobId
+from tertulia.domain.recruiting import applications, profiles
+from tertulia.domain.recruiting.applications import Actor, ApplicationFilter, ApplicationId, ApplicationPage, ToApply
+from tertulia.domain.recruiting.jobs import Job, JobId
 
 router = APIRouter(prefix="/v1/applications", tags=["applications"], dependencies=[allow(Scope.OPERATE)])
 

@@ -10,11 +10,11 @@ from tertulia.api.problems import documented
 from tertulia.api.recruiting_inputs import UpdateProfile
 from tertulia.api.recruiting_ports import Recruiting
 from tertulia.api.resumes import FILE, FILE_BODY
-from tertulia.domain import media_types, profiles
 from tertulia.domain.access import Scope
 from tertulia.domain.errors import NotFound
-from tertulia.domain.profiles import Profile
-from tertulia.domain.resumes import StoredResume
+from tertulia.domain.recruiting import media_types, profiles
+from tertulia.domain.recruiting.profiles import Profile
+from tertulia.domain.recruiting.resumes import StoredResume
 
 router = APIRouter(prefix="/v1/candidates/{user_id}", tags=["candidates"], dependencies=[allow(Scope.OPERATE)])
 

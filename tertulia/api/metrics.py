@@ -18,11 +18,11 @@ from tertulia.api.access import allow_house
 from tertulia.api.ports import Ports
 from tertulia.api.problems import documented
 from tertulia.domain.access import Scope
-from tertulia.domain.breaker import Phase, phase
 from tertulia.domain.errors import Unavailable
-from tertulia.domain.health import ProviderStatus
 from tertulia.domain.ids import ProviderName
-from tertulia.domain.provider_reports import Metrics, StatusReport
+from tertulia.domain.providers.breaker import Phase, phase
+from tertulia.domain.providers.health import ProviderStatus
+from tertulia.domain.providers.reports import Metrics, StatusReport
 from tertulia.domain.tallies import TURN_SECONDS, Tallied
 
 router = APIRouter(tags=["operations"])

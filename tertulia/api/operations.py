@@ -12,7 +12,7 @@ from tertulia.api.access import allow, anybody
 from tertulia.api.ports import ApiPorts, Ports
 from tertulia.api.views import DefinitionList, DefinitionSummary, ProblemKind, Readiness
 from tertulia.domain.access import Scope
-from tertulia.domain.definition import Definition
+from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.errors import DefinitionInvalid, NotFound
 from tertulia.domain.ids import DefinitionName
 

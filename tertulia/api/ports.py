@@ -13,12 +13,12 @@ from tertulia.api.recruiting_ports import RecruitingPorts
 from tertulia.api.waiting import within
 from tertulia.domain.channels import ChannelName
 from tertulia.domain.errors import Unavailable
-from tertulia.domain.health import ProbeResult
 from tertulia.domain.ids import ProviderName, TenantId
-from tertulia.domain.provider_reports import Configured, Metrics, StateChange, StatusReport, TenantBudget
-from tertulia.domain.providers import ProviderConfig
-from tertulia.domain.resumes import MAX_FILE_BYTES
-from tertulia.domain.routing import Decision, Demand
+from tertulia.domain.providers.configs import ProviderConfig
+from tertulia.domain.providers.health import ProbeResult
+from tertulia.domain.providers.reports import Configured, Metrics, StateChange, StatusReport, TenantBudget
+from tertulia.domain.providers.routing import Decision, Demand
+from tertulia.domain.recruiting.resumes import MAX_FILE_BYTES
 from tertulia.ports import (
     Analytics,
     Completions,

@@ -13,8 +13,7 @@ from pydantic_core import PydanticCustomError
 from tertulia.api.inputs import MAX_NUMBER, Given, Line, Note
 from tertulia.domain.errors import InvalidInput
 from tertulia.domain.ids import ID_PATTERN, ProviderName, TenantId
-from tertulia.domain.known_providers import KNOWN
-from tertulia.domain.providers import (
+from tertulia.domain.providers.configs import (
     PROVIDER_NAME_PATTERN,
     Feature,
     Name,
@@ -23,7 +22,8 @@ from tertulia.domain.providers import (
     ProviderKind,
     checked,
 )
-from tertulia.domain.routing import Demand
+from tertulia.domain.providers.known import KNOWN
+from tertulia.domain.providers.routing import Demand
 
 ProviderInPath = Annotated[ProviderName, Path(pattern=PROVIDER_NAME_PATTERN, description="The provider's name")]
 TenantInPath = Annotated[TenantId, Path(pattern=ID_PATTERN, description="The tenant's id")]

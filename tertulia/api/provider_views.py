@@ -9,12 +9,13 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import ConfigDict
 
 from tertulia.api.views import View
-from tertulia.domain import gates
-from tertulia.domain.breaker import Phase, phase
 from tertulia.domain.errors import FailureClass
-from tertulia.domain.health import ProbeResult, ProviderStatus
 from tertulia.domain.ids import ProviderName, TenantId
-from tertulia.domain.provider_reports import (
+from tertulia.domain.providers import gates
+from tertulia.domain.providers.breaker import Phase, phase
+from tertulia.domain.providers.configs import Feature, LoadBalanceStrategy, ProviderKind
+from tertulia.domain.providers.health import ProbeResult, ProviderStatus
+from tertulia.domain.providers.reports import (
     Configured,
     Metrics,
     Origin,
@@ -23,9 +24,8 @@ from tertulia.domain.provider_reports import (
     StatusReport,
     TenantBudget,
 )
-from tertulia.domain.provider_state import GateKind, Probe, ProviderState
-from tertulia.domain.providers import Feature, LoadBalanceStrategy, ProviderKind
-from tertulia.domain.routing import Decision
+from tertulia.domain.providers.routing import Decision
+from tertulia.domain.providers.state import GateKind, Probe, ProviderState
 from tertulia.domain.turns import PassedOver
 
 

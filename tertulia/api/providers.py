@@ -32,7 +32,7 @@ from tertulia.api.provider_views import (
 from tertulia.api.windows import Window
 from tertulia.domain.access import Scope
 from tertulia.domain.errors import InvalidInput, NotFound
-from tertulia.domain.providers import find
+from tertulia.domain.providers.configs import find
 
 router = APIRouter(prefix="/v1", tags=["providers"], dependencies=[allow(Scope.OPERATE)])
 

@@ -7,10 +7,10 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from tertulia.api.inputs import MAX_NUMBER, Context, Given, Note, PageOfSessions, PersonName, Text
 from tertulia.api.recruiting_views import FileFormat
-from tertulia.domain.applications import Actor, ApplicationId, ApplicationStatus
 from tertulia.domain.errors import InvalidInput
 from tertulia.domain.ids import ID_PATTERN, Identifier, SessionId
-from tertulia.domain.jobs import (
+from tertulia.domain.recruiting.applications import Actor, ApplicationId, ApplicationStatus
+from tertulia.domain.recruiting.jobs import (
     QID_PATTERN,
     Fit,
     JobId,

@@ -4,9 +4,9 @@ from enum import StrEnum
 from typing import Literal, Self
 
 from tertulia.api.views import View
-from tertulia.domain import applications
-from tertulia.domain.applications import Application, ApplicationStatus, Numbered
-from tertulia.domain.jobs import Job, Question
+from tertulia.domain.recruiting import applications
+from tertulia.domain.recruiting.applications import Application, ApplicationStatus, Numbered
+from tertulia.domain.recruiting.jobs import Job, Question
 
 
 class FileFormat(StrEnum):

@@ -12,11 +12,11 @@ from tertulia.api.messages import SENT, sent
 from tertulia.api.ports import Ports
 from tertulia.api.problems import documented
 from tertulia.api.recruiting_ports import Recruiting, RecruitingPorts
-from tertulia.domain import profiles
 from tertulia.domain.access import Scope
 from tertulia.domain.conversation import Attachment, IncomingMessage, SessionStatus
 from tertulia.domain.errors import SessionClosed
 from tertulia.domain.ids import MessageId, TenantId
+from tertulia.domain.recruiting import profiles
 from tertulia.domain.slots import document_of_file
 from tertulia.domain.turns import SessionRecord
 

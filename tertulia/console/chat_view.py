@@ -8,7 +8,7 @@ from nicegui.events import GenericEventArguments
 from pydantic import BaseModel, ConfigDict
 
 from tertulia.domain.conversation import Message, NextAction, Owner, SessionStatus
-from tertulia.domain.definition import Definition
+from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.progress import Progress, progress
 from tertulia.domain.slots.kinds import DateSlot, Slot
 from tertulia.domain.turns import Delta, SessionRecord

@@ -6,9 +6,9 @@ from tertulia.console.door import Operator, console_page
 from tertulia.console.frame import DIAGRAMS, done, facts, frame, heading, panel
 from tertulia.console.ports import pages
 from tertulia.domain.conversation import SessionStatus
-from tertulia.domain.definition import Definition
-from tertulia.domain.definition_checks import inconsistencies
-from tertulia.domain.definition_diagram import diagram
+from tertulia.domain.definitions.checks import inconsistencies
+from tertulia.domain.definitions.definition import Definition
+from tertulia.domain.definitions.diagram import diagram
 from tertulia.domain.ids import DefinitionName
 
 _EVERY_S = 5.0

@@ -13,13 +13,13 @@ from tertulia.console.charts import add_chart, plot
 from tertulia.console.door import Operator, console_page
 from tertulia.console.frame import ago, badge, confirmed, dollars, done, facts, frame, heading, milliseconds, panel
 from tertulia.console.ports import pages
-from tertulia.domain import breaker
 from tertulia.domain.access import Scope
 from tertulia.domain.errors import Forbidden, InvalidInput
-from tertulia.domain.health import ProviderStatus
 from tertulia.domain.ids import ProviderName
-from tertulia.domain.provider_reports import Metrics, ProviderReport
-from tertulia.domain.providers import ProviderKind
+from tertulia.domain.providers import breaker
+from tertulia.domain.providers.configs import ProviderKind
+from tertulia.domain.providers.health import ProviderStatus
+from tertulia.domain.providers.reports import Metrics, ProviderReport
 
 _EVERY_S = 3.0
 _WINDOWS = {

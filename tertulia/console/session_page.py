@@ -32,8 +32,8 @@ from tertulia.domain.conversation import (
     TransitionTo,
     Undo,
 )
-from tertulia.domain.definition import Definition
-from tertulia.domain.definition_diagram import diagram
+from tertulia.domain.definitions.definition import Definition
+from tertulia.domain.definitions.diagram import diagram
 from tertulia.domain.errors import InvalidInput, NotFound, TertuliaError, Unauthenticated
 from tertulia.domain.ids import SessionId, workflow_id
 from tertulia.domain.session_events import SessionEnded, SessionEvent, TurnEnded, TurnStarted

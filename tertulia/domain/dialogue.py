@@ -6,13 +6,15 @@ from typing import Any, assert_never
 
 from pydantic import JsonValue
 
-from tertulia.domain import guards, interpretation, message_router, prompts, scoring
+from tertulia.domain import interpretation, message_router, prompts, scoring
 from tertulia.domain.conversation import Attachment, HandOverCause
-from tertulia.domain.definition import Definition, State, Step, Use
+from tertulia.domain.definitions import guards
+from tertulia.domain.definitions.definition import Definition, State, Step, Use
+from tertulia.domain.definitions.lifecycle import ERROR
+from tertulia.domain.definitions.templates import shown
 from tertulia.domain.errands import Errand, Outcome
 from tertulia.domain.events import Ask, AskProvider, Effect, EndSession, HandOver, Purpose, RunErrand, Say
 from tertulia.domain.interpretation import Answers, Correction, Greeting, Help, Question, Skip, Unclear
-from tertulia.domain.lifecycle import ERROR
 from tertulia.domain.machine_state import MachineState
 from tertulia.domain.skills import SKILLS, AskFor, Do, Heard, Situation, Tell
 from tertulia.domain.slots import (
@@ -28,7 +30,6 @@ from tertulia.domain.slots import (
     phrases,
     read_json,
 )
-from tertulia.domain.templates import shown
 
 # After so many misunderstandings a question that can be left out is.
 _PATIENCE = 3

@@ -27,11 +27,11 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
-from tertulia.domain.completions import RateLimits, Usage
 from tertulia.domain.ids import ProviderName
+from tertulia.domain.providers.completions import RateLimits, Usage
 
 if TYPE_CHECKING:
-    from tertulia.domain.costs import Cost
+    from tertulia.domain.providers.costs import Cost
 
 
 class TertuliaError(Exception):

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from tertulia.domain.definition import Timers
+from tertulia.domain.definitions.definition import Timers
 from tertulia.domain.events import ReminderDue, SessionExpired
 
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from pydantic import JsonValue
 
-from tertulia.domain.definition import Definition
+from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.slots import NotUnderstood, Reason, Slot, Understood, contacts, label_of, phrases, understand
 
 # A correction is a short message; in a long one its words mean something else.

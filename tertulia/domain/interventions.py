@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from tertulia.domain.conversation import Action, EditSlot, Owner
-from tertulia.domain.definition import Definition
+from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.errors import ActionRefused, InvalidInput, NotFound
 from tertulia.domain.slots import NotUnderstood, accept
 

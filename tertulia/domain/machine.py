@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import NamedTuple, assert_never
 
 from tertulia.domain.conversation import Attachment, NextAction
-from tertulia.domain.definition import Definition
+from tertulia.domain.definitions.definition import Definition
+from tertulia.domain.definitions.lifecycle import ERROR
 from tertulia.domain.dialogue import Dialogue
 from tertulia.domain.events import (
     Effect,
@@ -25,7 +26,6 @@ from tertulia.domain.events import (
     SlotEdited,
     TransitionRequested,
 )
-from tertulia.domain.lifecycle import ERROR
 from tertulia.domain.machine_state import MachineState
 from tertulia.domain.slots import Reason, choices_of
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from tertulia.domain.definition import Definition, Use
+from tertulia.domain.definitions.definition import Definition, Use
 from tertulia.domain.interpretation import Answers, Greeting, Interpretation, Question, Unclear
 from tertulia.domain.skills import SKILLS, Heard, Skill, request_said
 

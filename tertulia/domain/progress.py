@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tertulia.domain.conversation import Payload
-from tertulia.domain.definition import Definition
+from tertulia.domain.definitions.definition import Definition
 
 
 class Progress(Payload):

@@ -5,15 +5,15 @@ from itertools import groupby
 from typing import Any
 
 from tertulia.domain import message_router, slots
-from tertulia.domain.completions import ChatMessage, CompletionRequest
 from tertulia.domain.conversation import Message, Role
-from tertulia.domain.definition import Definition
+from tertulia.domain.definitions.definition import Definition
+from tertulia.domain.definitions.templates import placeholders, render, shown
 from tertulia.domain.errands import Outcome, lines
 from tertulia.domain.events import Ask, Purpose
 from tertulia.domain.machine_state import MachineState
+from tertulia.domain.providers.completions import ChatMessage, CompletionRequest
 from tertulia.domain.skills import SKILLS
 from tertulia.domain.slots import Reason, Slot
-from tertulia.domain.templates import placeholders, render, shown
 
 # What stands for what a person wrote is cut here, so that nobody can smuggle in a page of instructions.
 _VARIABLE_CHARS = 200

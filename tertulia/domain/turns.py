@@ -6,7 +6,6 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime
 
-from tertulia.domain.completions import RateLimits, Usage
 from tertulia.domain.conversation import (
     HandOverContext,
     Intervention,
@@ -20,10 +19,11 @@ from tertulia.domain.conversation import (
     SessionStatus,
     TurnStatus,
 )
-from tertulia.domain.costs import CostSource
 from tertulia.domain.errors import FailureClass
 from tertulia.domain.ids import DEFAULT_TENANT, DefinitionHash, MessageId, ProviderName, SessionId
 from tertulia.domain.observations import Progress, TurnFigures
+from tertulia.domain.providers.completions import RateLimits, Usage
+from tertulia.domain.providers.costs import CostSource
 
 
 class PassedOver(Payload):

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from contextlib import aclosing
 from datetime import datetime, timedelta
 
-from tertulia.domain import costs, token_estimates
-from tertulia.domain.attempts import Admission
-from tertulia.domain.completions import Completion, CompletionRequest, TextDelta
-from tertulia.domain.costs import Cost
 from tertulia.domain.errors import FailureClass, ProviderFailure
-from tertulia.domain.provider_state import Sample
+from tertulia.domain.providers import costs, token_estimates
+from tertulia.domain.providers.attempts import Admission
+from tertulia.domain.providers.completions import Completion, CompletionRequest, TextDelta
+from tertulia.domain.providers.costs import Cost
+from tertulia.domain.providers.state import Sample
 from tertulia.domain.turns import AttemptKey, AttemptOutcome
 from tertulia.provider_service.registry import InUse
 

@@ -9,16 +9,16 @@ from typing import Any, TypeVar, assert_never
 
 import structlog
 
-from tertulia.domain import breaker, costs, evidence, gates, limits, retries, routing
-from tertulia.domain.attempts import Admission, LostAttempt, Made, Refusal
-from tertulia.domain.breaker import Phase
-from tertulia.domain.completions import Completion, CompletionRequest
-from tertulia.domain.costs import Cost
 from tertulia.domain.errors import FailureClass, NotAdmitted, ProviderFailure, Unavailable
-from tertulia.domain.evidence import Ended
 from tertulia.domain.ids import ProviderName
-from tertulia.domain.provider_state import ProviderState
-from tertulia.domain.routing import Demand, Rotation
+from tertulia.domain.providers import breaker, costs, evidence, gates, limits, retries, routing
+from tertulia.domain.providers.attempts import Admission, LostAttempt, Made, Refusal
+from tertulia.domain.providers.breaker import Phase
+from tertulia.domain.providers.completions import Completion, CompletionRequest
+from tertulia.domain.providers.costs import Cost
+from tertulia.domain.providers.evidence import Ended
+from tertulia.domain.providers.routing import Demand, Rotation
+from tertulia.domain.providers.state import ProviderState
 from tertulia.domain.turns import AttemptKey, AttemptOutcome
 from tertulia.ports import Attempts, ProviderStates
 from tertulia.provider_service.attempt import Attempt

@@ -3,9 +3,9 @@
 import random
 from dataclasses import replace
 
-from tertulia.domain import routing
 from tertulia.domain.ids import ProviderName
-from tertulia.domain.routing import Decision, Demand, Rotation
+from tertulia.domain.providers import routing
+from tertulia.domain.providers.routing import Decision, Demand, Rotation
 from tertulia.domain.turns import Candidate, Ranking
 from tertulia.provider_service.live import Live
 

@@ -1,9 +1,9 @@
 """What a request demands of a provider, as far as the request itself shows."""
 
-from tertulia.domain.completions import CompletionRequest
-from tertulia.domain.providers import Feature
-from tertulia.domain.routing import Demand
-from tertulia.domain.token_estimates import prompt_tokens
+from tertulia.domain.providers.completions import CompletionRequest
+from tertulia.domain.providers.configs import Feature
+from tertulia.domain.providers.routing import Demand
+from tertulia.domain.providers.token_estimates import prompt_tokens
 
 
 def demand_of(request: CompletionRequest) -> Demand:

@@ -7,13 +7,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from tertulia.domain import retries, routing
-from tertulia.domain.attempts import Made
-from tertulia.domain.completions import Completion, CompletionRequest
 from tertulia.domain.errors import FailureClass, NotAdmitted, ProviderFailure, Unavailable
 from tertulia.domain.ids import ProviderName
-from tertulia.domain.retries import Ledger
-from tertulia.domain.routing import Decision
+from tertulia.domain.providers import retries, routing
+from tertulia.domain.providers.attempts import Made
+from tertulia.domain.providers.completions import Completion, CompletionRequest
+from tertulia.domain.providers.retries import Ledger
+from tertulia.domain.providers.routing import Decision
 from tertulia.domain.turns import AttemptKey
 from tertulia.provider_service.calls import Calls
 from tertulia.provider_service.choice import Choice

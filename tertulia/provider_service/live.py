@@ -4,11 +4,11 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from tertulia.domain import snapshots
 from tertulia.domain.ids import ProviderName
-from tertulia.domain.provider_state import Known, ProviderState, Sample
-from tertulia.domain.providers import LoadBalanceStrategy
-from tertulia.domain.snapshots import Snapshot
+from tertulia.domain.providers import snapshots
+from tertulia.domain.providers.configs import LoadBalanceStrategy
+from tertulia.domain.providers.snapshots import Snapshot
+from tertulia.domain.providers.state import Known, ProviderState, Sample
 from tertulia.ports import ProviderStates
 from tertulia.provider_service.registry import Registry
 

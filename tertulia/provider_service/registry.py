@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from tertulia.domain.costs import Prices
 from tertulia.domain.errors import NotFound
 from tertulia.domain.ids import ProviderName
-from tertulia.domain.known_providers import KNOWN
-from tertulia.domain.provider_reports import Configured, Origin
-from tertulia.domain.providers import ProviderConfig, Providers
+from tertulia.domain.providers.configs import ProviderConfig, Providers
+from tertulia.domain.providers.costs import Prices
+from tertulia.domain.providers.known import KNOWN
+from tertulia.domain.providers.reports import Configured, Origin
 from tertulia.ports import Completer
 
 # Configurations given at runtime by name; None for a provider that was removed.

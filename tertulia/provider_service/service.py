@@ -8,14 +8,15 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Self
 
-from tertulia.domain import evidence, limits, providers
-from tertulia.domain.attempts import Made
-from tertulia.domain.completions import Completion, CompletionRequest
-from tertulia.domain.costs import Prices
 from tertulia.domain.errors import InvalidInput, Unavailable
-from tertulia.domain.health import Health, ProbeResult
 from tertulia.domain.ids import DEFAULT_TENANT, ProviderName, TenantId
-from tertulia.domain.provider_reports import (
+from tertulia.domain.providers import configs, evidence, limits
+from tertulia.domain.providers.attempts import Made
+from tertulia.domain.providers.completions import Completion, CompletionRequest
+from tertulia.domain.providers.configs import LoadBalanceStrategy, ProviderConfig, ProviderKind, Providers
+from tertulia.domain.providers.costs import Prices
+from tertulia.domain.providers.health import Health, ProbeResult
+from tertulia.domain.providers.reports import (
     Configured,
     Metrics,
     ProviderReport,
@@ -23,9 +24,8 @@ from tertulia.domain.provider_reports import (
     StatusReport,
     TenantBudget,
 )
-from tertulia.domain.provider_state import NOTHING_DECIDED, ProviderState
-from tertulia.domain.providers import LoadBalanceStrategy, ProviderConfig, ProviderKind, Providers
-from tertulia.domain.routing import Decision, Demand
+from tertulia.domain.providers.routing import Decision, Demand
+from tertulia.domain.providers.state import NOTHING_DECIDED, ProviderState
 from tertulia.domain.turns import AttemptKey, Ranking
 from tertulia.ports import Attempts, Budgets, Completer, ProviderConfigs, ProviderMetrics, ProviderStates
 from tertulia.provider_service.calls import Calls
@@ -199,7 +199,7 @@ class ProviderService:
             InvalidInput: The name is in use, or the address must not be asked.
             Unavailable: Storage is away.
         """
-        providers.added(self._registry.over(await self._stores.configs.read()), config)
+        configs.added(self._registry.over(await self._stores.configs.read()), config)
         await self._check_address(config)
         await self._change(config.provider, lambda _state: NOTHING_DECIDED, reason="added")
         return await self._store(config)
@@ -216,8 +216,8 @@ class ProviderService:
             Unavailable: Storage is away.
         """
         known = self._registry.over(await self._stores.configs.read())
-        old = providers.find(known, name)
-        new = providers.updated(known, name, patch)[name]
+        old = configs.find(known, name)
+        new = configs.updated(known, name, patch)[name]
         if (new.kind, new.base_url) != (old.kind, old.base_url):
             await self._check_address(new)
         stored = await self._store(new)
@@ -232,7 +232,7 @@ class ProviderService:
             InvalidInput: It is the last one that can be asked.
             Unavailable: Storage is away.
         """
-        providers.removed(self._registry.over(await self._stores.configs.read()), name)
+        configs.removed(self._registry.over(await self._stores.configs.read()), name)
         await self._stores.configs.remove(name, at=self._now())
         await self._upkeep.refresh()
 

@@ -11,9 +11,16 @@ from typing import Protocol, assert_never
 
 import httpx
 
-from tertulia.domain.completions import Completion, CompletionRequest, FinishReason, RateLimits, TextDelta, Usage
 from tertulia.domain.errors import FailureClass, ProviderFailure
-from tertulia.domain.token_estimates import usage_so_far
+from tertulia.domain.providers.completions import (
+    Completion,
+    CompletionRequest,
+    FinishReason,
+    RateLimits,
+    TextDelta,
+    Usage,
+)
+from tertulia.domain.providers.token_estimates import usage_so_far
 from tertulia.providers import errors
 from tertulia.providers.calls import Call, respond
 from tertulia.providers.rate_limits import rate_limits

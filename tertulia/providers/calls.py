@@ -10,7 +10,7 @@ from typing import Literal
 import httpx
 
 from tertulia.domain.errors import FailureClass, ProviderFailure
-from tertulia.domain.health import ProbeResult
+from tertulia.domain.providers.health import ProbeResult
 from tertulia.providers import errors, untrusted
 
 MAX_ERROR_BYTES = 64 * 2**10

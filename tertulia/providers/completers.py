@@ -5,7 +5,7 @@ from typing import assert_never
 
 import httpx
 
-from tertulia.domain.providers import ProviderConfig, ProviderKind
+from tertulia.domain.providers.configs import ProviderConfig, ProviderKind
 from tertulia.ports import Completer
 from tertulia.providers.anthropic import AnthropicMessages
 from tertulia.providers.attempt import Clocks

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from tertulia.domain.completions import ChatMessage, CompletionRequest
+from tertulia.domain.providers.completions import ChatMessage, CompletionRequest
 from tertulia.providers.attempt import Clocks
 from tertulia.providers.calls import Call
 

@@ -7,7 +7,8 @@ from urllib.parse import quote
 
 import httpx
 
-from tertulia.domain.completions import (
+from tertulia.domain.errors import FailureClass, ProviderFailure
+from tertulia.domain.providers.completions import (
     ChatMessage,
     Completion,
     CompletionRequest,
@@ -18,9 +19,8 @@ from tertulia.domain.completions import (
     ToolChoice,
     Usage,
 )
-from tertulia.domain.errors import FailureClass, ProviderFailure
-from tertulia.domain.health import ProbeResult
-from tertulia.domain.token_estimates import size
+from tertulia.domain.providers.health import ProbeResult
+from tertulia.domain.providers.token_estimates import size
 from tertulia.providers import attempt, calls, errors, prompt, untrusted
 from tertulia.providers.attempt import Bill, Stage
 from tertulia.providers.endpoint import Endpoint

@@ -5,8 +5,8 @@ import re
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from tertulia.domain.completions import Completion, CompletionRequest, FinishReason, TextDelta, Usage
-from tertulia.domain.health import ProbeResult
+from tertulia.domain.providers.completions import Completion, CompletionRequest, FinishReason, TextDelta, Usage
+from tertulia.domain.providers.health import ProbeResult
 from tertulia.providers.reading import Schema, read
 from tertulia.providers.untrusted import mapping
 

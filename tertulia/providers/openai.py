@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import httpx
 
-from tertulia.domain.completions import (
+from tertulia.domain.errors import FailureClass, ProviderFailure
+from tertulia.domain.providers.completions import (
     ChatMessage,
     Completion,
     CompletionRequest,
@@ -19,10 +20,9 @@ from tertulia.domain.completions import (
     ToolChoice,
     Usage,
 )
-from tertulia.domain.errors import FailureClass, ProviderFailure
-from tertulia.domain.health import ProbeResult
-from tertulia.domain.providers import ProviderKind
-from tertulia.domain.token_estimates import size
+from tertulia.domain.providers.configs import ProviderKind
+from tertulia.domain.providers.health import ProbeResult
+from tertulia.domain.providers.token_estimates import size
 from tertulia.providers import attempt, calls, errors
 from tertulia.providers.attempt import Bill, Stage
 from tertulia.providers.endpoint import Endpoint

@@ -6,9 +6,9 @@ import genai_prices
 from genai_prices import Usage, calc_price
 from genai_prices.types import PriceCalculation
 
-from tertulia.domain import costs
-from tertulia.domain.costs import Prices
-from tertulia.domain.providers import ProviderConfig, ProviderKind
+from tertulia.domain.providers import costs
+from tertulia.domain.providers.configs import ProviderConfig, ProviderKind
+from tertulia.domain.providers.costs import Prices
 
 # Their names in the list. An OpenAI-compatible server is looked up by its address.
 _LISTED: Mapping[ProviderKind, str] = {

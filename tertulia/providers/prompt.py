@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tertulia.domain.completions import ChatMessage, CompletionRequest, ToolCall
+from tertulia.domain.providers.completions import ChatMessage, CompletionRequest, ToolCall
 from tertulia.providers import untrusted
 from tertulia.providers.untrusted import mapping
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from tertulia.domain.completions import RateLimits
+from tertulia.domain.providers.completions import RateLimits
 from tertulia.providers.retry_hints import ABSURD_S, wait_s
 from tertulia.providers.untrusted import number
 

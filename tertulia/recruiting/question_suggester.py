@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from tertulia.domain import question_drafts
 from tertulia.domain.errors import InvalidInput, Unavailable
 from tertulia.domain.ids import TenantId
-from tertulia.domain.jobs import MOST_QUESTIONS, Job, Question, QuestionType
+from tertulia.domain.recruiting import question_drafts
+from tertulia.domain.recruiting.jobs import MOST_QUESTIONS, Job, Question, QuestionType
 from tertulia.recruiting.structured import Shape, Structured
 
 _MOST = 12

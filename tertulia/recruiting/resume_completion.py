@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from tertulia.domain import resumes
 from tertulia.domain.errors import Unavailable
 from tertulia.domain.ids import TenantId
-from tertulia.domain.resumes import Found, Resume
+from tertulia.domain.recruiting import resumes
+from tertulia.domain.recruiting.resumes import Found, Resume
 from tertulia.recruiting.structured import Shape, Structured
 
 # About eight pages; what matters stands in front.

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from tertulia.domain import profiles, resumes
 from tertulia.domain.ids import TenantId
-from tertulia.domain.resumes import ResumeFile, StoredResume, TakenResume
+from tertulia.domain.recruiting import profiles, resumes
+from tertulia.domain.recruiting.resumes import ResumeFile, StoredResume, TakenResume
 from tertulia.ports import Candidates, ResumeReader
 from tertulia.recruiting.resume_completion import ResumeCompletion
 

@@ -5,10 +5,10 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tertulia.domain.completions import ChatMessage, CompletionRequest
 from tertulia.domain.errors import NotAdmitted, ProviderFailure, Unavailable
 from tertulia.domain.ids import TenantId
-from tertulia.domain.providers import ProviderKind
+from tertulia.domain.providers.completions import ChatMessage, CompletionRequest
+from tertulia.domain.providers.configs import ProviderKind
 from tertulia.ports import Completions
 
 # Somebody waits for the answer, and rules can do without it.

@@ -10,7 +10,7 @@ from docx.blkcntnr import BlockItemContainer
 from docx.document import Document
 from docx.table import Table, _Row
 
-from tertulia.domain.media_types import PDF, TEXT, WORD
+from tertulia.domain.recruiting.media_types import PDF, TEXT, WORD
 from tertulia.resumes.unreadable import Problem, Unreadable
 
 # Far more than any résumé has, and still quick to go through.

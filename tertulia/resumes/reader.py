@@ -6,7 +6,7 @@ import sys
 from datetime import timedelta
 
 from tertulia.domain.errors import InvalidInput
-from tertulia.domain.resumes import MAX_FILE_BYTES, ResumeText
+from tertulia.domain.recruiting.resumes import MAX_FILE_BYTES, ResumeText
 from tertulia.resumes.unreadable import Problem
 
 _TIME_LIMIT = timedelta(seconds=20)

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from tertulia.domain.applications import (
+from tertulia.domain.errors import NotFound
+from tertulia.domain.ids import SessionId, TenantId
+from tertulia.domain.recruiting.applications import (
     Application,
     ApplicationFilter,
     ApplicationId,
@@ -14,10 +16,8 @@ from tertulia.domain.applications import (
     Step,
     TimelineEntry,
 )
-from tertulia.domain.errors import NotFound
-from tertulia.domain.ids import SessionId, TenantId
-from tertulia.domain.jobs import Job, JobId
-from tertulia.domain.profiles import Profile
+from tertulia.domain.recruiting.jobs import Job, JobId
+from tertulia.domain.recruiting.profiles import Profile
 from tertulia.storage import cursors
 from tertulia.storage.pool import Connection, Pool, Row
 

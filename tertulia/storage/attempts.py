@@ -14,7 +14,7 @@ from decimal import Decimal
 
 import asyncpg
 
-from tertulia.domain.attempts import CANARY_SLOT, Admission, LostAttempt, Refusal
+from tertulia.domain.providers.attempts import CANARY_SLOT, Admission, LostAttempt, Refusal
 from tertulia.domain.turns import AttemptOutcome
 from tertulia.storage.pool import Pool, Row
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from tertulia.domain.ids import TenantId
-from tertulia.domain.provider_reports import TenantBudget
+from tertulia.domain.providers.reports import TenantBudget
 from tertulia.storage.pool import Pool
 
 _READ = """

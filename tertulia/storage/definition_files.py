@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from tertulia.domain.definition import CheckedDefinition, Definition
+from tertulia.domain.definitions.definition import CheckedDefinition, Definition
 from tertulia.domain.errors import DefinitionInvalid, NotFound
 from tertulia.domain.ids import DefinitionName, is_identifier
 from tertulia.storage.yaml_lines import read_yaml

@@ -1,6 +1,6 @@
 """The definitions that sessions have opened with, by the hash of their content."""
 
-from tertulia.domain.definition import Definition
+from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.errors import NotFound
 from tertulia.domain.ids import DefinitionHash
 from tertulia.storage.pool import Pool

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from tertulia.domain.errors import NotFound
 from tertulia.domain.ids import TenantId
-from tertulia.domain.jobs import Job, JobFilter, JobId, JobPage
+from tertulia.domain.recruiting.jobs import Job, JobFilter, JobId, JobPage
 from tertulia.storage import cursors
 from tertulia.storage.pool import Connection, Pool
 

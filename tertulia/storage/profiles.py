@@ -4,8 +4,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from tertulia.domain.ids import TenantId
-from tertulia.domain.profiles import Profile
-from tertulia.domain.resumes import Resume, ResumeFile, StoredResume
+from tertulia.domain.recruiting.profiles import Profile
+from tertulia.domain.recruiting.resumes import Resume, ResumeFile, StoredResume
 from tertulia.storage.pool import Pool, Row
 
 _SELECT = """

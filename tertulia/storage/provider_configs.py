@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from tertulia.domain.errors import InvalidInput
 from tertulia.domain.ids import ProviderName
-from tertulia.domain.providers import ProviderConfig
+from tertulia.domain.providers.configs import ProviderConfig
 from tertulia.storage.listener import NOTIFY_PROVIDERS
 from tertulia.storage.pool import Pool, Row
 

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from tertulia.domain.errors import FailureClass
 from tertulia.domain.ids import ProviderName, TenantId
-from tertulia.domain.provider_reports import Metrics, Percentiles, StateChange
-from tertulia.domain.provider_state import ProviderState
+from tertulia.domain.providers.reports import Metrics, Percentiles, StateChange
+from tertulia.domain.providers.state import ProviderState
 from tertulia.storage.pool import Pool, Row
 
 # Where nobody knows what an attempt has cost at most, it is taken to be what was reserved for it.

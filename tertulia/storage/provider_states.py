@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from tertulia.domain.errors import FailureClass
 from tertulia.domain.ids import ProviderName
-from tertulia.domain.provider_state import Known, ProviderState, Sample
+from tertulia.domain.providers.state import Known, ProviderState, Sample
 from tertulia.storage.listener import NOTIFY_PROVIDERS, PROVIDERS, Listener
 from tertulia.storage.pool import Connection, Pool, Row
 

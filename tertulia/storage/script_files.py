@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from tertulia.domain.rehearsal import Miss, Script, Scripts
+from tertulia.domain.definitions.rehearsal import Miss, Script, Scripts
 from tertulia.storage.yaml_lines import YamlFile, read_yaml
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from tertulia.domain.completions import Usage
 from tertulia.domain.conversation import Message
 from tertulia.domain.ids import MessageId, SessionId
+from tertulia.domain.providers.completions import Usage
 from tertulia.domain.turns import AttemptKey, AttemptOutcome, AttemptRecord, TurnRecord
 from tertulia.storage.pool import Connection, Pool, Row
 

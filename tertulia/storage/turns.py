@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import structlog
 
 from tertulia.domain.conversation import Reply, Role
-from tertulia.domain.definition import Definition
+from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.errors import NotFound, Refused, SessionClosed
 from tertulia.domain.ids import MessageId, SessionId
 from tertulia.domain.turns import BeginTurn, EndTurn, NewSession, WaitTurn

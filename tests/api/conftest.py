@@ -15,7 +15,7 @@ from tertulia.api.app import create_app
 from tertulia.api.doorkeeper import Doorkeeper
 from tertulia.api.ports import ApiPorts
 from tertulia.api.session_tokens import SessionTokens
-from tertulia.domain.definition import Definition
+from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.ids import SessionId
 from tests.api.providers import InMemoryProviders
 from tests.fakes import (

@@ -8,11 +8,12 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from tertulia.domain import limits, providers, routing, snapshots
 from tertulia.domain.errors import FailureClass, Unavailable
-from tertulia.domain.health import ProbeResult, health_of
 from tertulia.domain.ids import ProviderName, TenantId
-from tertulia.domain.provider_reports import (
+from tertulia.domain.providers import configs, limits, routing, snapshots
+from tertulia.domain.providers.configs import LoadBalanceStrategy, ProviderConfig, ProviderKind, Providers
+from tertulia.domain.providers.health import ProbeResult, health_of
+from tertulia.domain.providers.reports import (
     Configured,
     Metrics,
     Origin,
@@ -22,9 +23,8 @@ from tertulia.domain.provider_reports import (
     StatusReport,
     TenantBudget,
 )
-from tertulia.domain.provider_state import Known
-from tertulia.domain.providers import LoadBalanceStrategy, ProviderConfig, ProviderKind
-from tertulia.domain.routing import Decision, Demand, Rotation
+from tertulia.domain.providers.routing import Decision, Demand, Rotation
+from tertulia.domain.providers.state import Known
 from tests.fakes import NOON
 
 GROQ = ProviderName("groq")
@@ -70,7 +70,7 @@ class InMemoryProviders:
         gemini = ProviderConfig(
             name=GEMINI, kind=ProviderKind.GEMINI, base_url="https://g", priority=2, unusable="no key"
         )
-        self._configs: providers.Providers = {GROQ: groq, GEMINI: gemini}
+        self._configs: Providers = {GROQ: groq, GEMINI: gemini}
         self._given: set[ProviderName] = set()
         self._changes: list[StateChange] = []
         self._budgets: dict[TenantId, Decimal] = {}
@@ -91,13 +91,13 @@ class InMemoryProviders:
         return [self._configured(config.provider) for config in by_priority]
 
     async def add_provider(self, config: ProviderConfig) -> Configured:
-        return self._changed(config.provider, providers.added(self._configs, config))
+        return self._changed(config.provider, configs.added(self._configs, config))
 
     async def update_provider_config(self, name: ProviderName, patch: Mapping[str, Any]) -> Configured:
-        return self._changed(name, providers.updated(self._configs, name, patch))
+        return self._changed(name, configs.updated(self._configs, name, patch))
 
     async def remove_provider(self, name: ProviderName) -> None:
-        rest = providers.removed(self._configs, name)
+        rest = configs.removed(self._configs, name)
         self._reached()
         self._configs = rest
 
@@ -116,11 +116,11 @@ class InMemoryProviders:
         return {name: self.metrics.get(name, Metrics()) for name in self._configs}
 
     async def provider_history(self, name: ProviderName, limit: int) -> Sequence[StateChange]:
-        providers.find(self._configs, name)
+        configs.find(self._configs, name)
         return [change for change in reversed(self._changes) if change.provider == name][:limit]
 
     async def set_maintenance(self, name: ProviderName, note: str | None) -> None:
-        providers.find(self._configs, name)
+        configs.find(self._configs, name)
         self._reached()
         known = self.known.get(name, Known())
         state = known.state.model_copy(update={"maintenance": note})
@@ -129,7 +129,7 @@ class InMemoryProviders:
         self._changes.append(StateChange(provider=name, at=NOON, reason=reason, before=known.state, after=state))
 
     async def check_provider(self, name: ProviderName) -> ProbeResult:
-        providers.find(self._configs, name)
+        configs.find(self._configs, name)
         return self.probe
 
     async def get_best_provider(self, demand: Demand) -> Decision:
@@ -155,7 +155,7 @@ class InMemoryProviders:
         if self.stale:
             raise Unavailable("Postgres", "can't be reached")
 
-    def _changed(self, name: ProviderName, configs: providers.Providers) -> Configured:
+    def _changed(self, name: ProviderName, configs: Providers) -> Configured:
         self._reached()
         self._configs = configs
         self._given.add(name)

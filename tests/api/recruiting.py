@@ -16,7 +16,7 @@ from tertulia.api.recruiting_ports import RecruitingPorts
 from tertulia.api.session_tokens import SessionTokens
 from tertulia.domain.access import Caller
 from tertulia.domain.ids import TenantId
-from tertulia.domain.jobs import Job, Question
+from tertulia.domain.recruiting.jobs import Job, Question
 from tertulia.recruiting.resume_intake import StoringIntake
 from tertulia.resumes.reader import IsolatedReader
 from tertulia.storage.analytics import PostgresAnalytics

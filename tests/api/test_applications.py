@@ -9,7 +9,7 @@ import pytest
 
 from tertulia.domain.conversation import Attachment, OpenSession
 from tertulia.domain.ids import SessionId
-from tertulia.domain.media_types import PDF
+from tertulia.domain.recruiting.media_types import PDF
 from tests.api.recruiting import NOTICE, PERMIT, WHY, YEARS, Office, applied, offer, opened, submitted
 from tests.resumes.documents import LINES, pdf, word
 

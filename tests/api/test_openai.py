@@ -10,8 +10,11 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageFunctionToolCall
 
-from tertulia.domain.attempts import Refusal
-from tertulia.domain.completions import (
+from tertulia.domain.conversation import Close
+from tertulia.domain.errors import FailureClass, NotAdmitted, ProviderFailure, Unavailable
+from tertulia.domain.ids import ProviderName, SessionId
+from tertulia.domain.providers.attempts import Refusal
+from tertulia.domain.providers.completions import (
     ChatMessage,
     Completion,
     FinishReason,
@@ -20,9 +23,6 @@ from tertulia.domain.completions import (
     ToolChoice,
     Usage,
 )
-from tertulia.domain.conversation import Close
-from tertulia.domain.errors import FailureClass, NotAdmitted, ProviderFailure, Unavailable
-from tertulia.domain.ids import ProviderName, SessionId
 from tertulia.domain.session_events import TurnSuperseded
 from tertulia.domain.turns import Delta
 from tests.api.conftest import World

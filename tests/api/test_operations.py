@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import httpx
 import pytest
 
-from tertulia.domain.definition import Definition
+from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.errors import DefinitionInvalid
 from tertulia.domain.ids import DefinitionName
 from tests.api.conftest import GREETER, World, reached

@@ -11,10 +11,10 @@ from structlog.typing import EventDict
 from tertulia.api.provider_inputs import AddProvider
 from tertulia.api.provider_views import ProviderView
 from tertulia.domain.errors import FailureClass
-from tertulia.domain.health import ProbeResult
-from tertulia.domain.provider_reports import Configured, Origin
-from tertulia.domain.provider_state import Breaker, Gate, GateKind, Known, Probe, ProviderState, Sample
-from tertulia.domain.providers import ProviderConfig
+from tertulia.domain.providers.configs import ProviderConfig
+from tertulia.domain.providers.health import ProbeResult
+from tertulia.domain.providers.reports import Configured, Origin
+from tertulia.domain.providers.state import Breaker, Gate, GateKind, Known, Probe, ProviderState, Sample
 from tests.api.conftest import World
 from tests.api.providers import GROQ, KEY
 from tests.fakes import NOON

@@ -12,7 +12,7 @@ import pytest
 from temporalio.client import Client
 
 from tertulia.domain.conversation import Close
-from tertulia.domain.definition import Prompts
+from tertulia.domain.definitions.definition import Prompts
 from tertulia.domain.ids import SessionId
 from tertulia.embedded.messengers import Refuse, TelegramSimulator, WhatsAppSimulator
 from tertulia.embedded.messengers import whatsapp as whatsapp_platform

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tertulia.domain.definition_schema import schema
+from tertulia.domain.definitions.schema import schema
 from tests.cli.conftest import Cli
 
 ROOT = Path(__file__).parents[2]

@@ -15,9 +15,9 @@ from typer.main import get_command
 from starter.cli import app
 from tertulia.api.provider_inputs import ChangeProvider
 from tertulia.domain.errors import FailureClass
-from tertulia.domain.health import ProbeResult
 from tertulia.domain.ids import ProviderName
-from tertulia.domain.provider_state import Breaker, Gate, GateKind, Known, Probe, ProviderState, Sample
+from tertulia.domain.providers.health import ProbeResult
+from tertulia.domain.providers.state import Breaker, Gate, GateKind, Known, Probe, ProviderState, Sample
 from tertulia.embedded.tcp import free_port
 from tests.api.conftest import World
 from tests.api.providers import GROQ, KEY

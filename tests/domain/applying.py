@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from tertulia.domain.applications import (
+from tertulia.domain.recruiting.applications import (
     Actor,
     Application,
     ApplicationId,
@@ -15,8 +15,8 @@ from tertulia.domain.applications import (
     created,
     moved,
 )
-from tertulia.domain.jobs import Job, JobId, Question
-from tertulia.domain.profiles import Profile
+from tertulia.domain.recruiting.jobs import Job, JobId, Question
+from tertulia.domain.recruiting.profiles import Profile
 
 NOON = datetime(2026, 3, 14, 12, tzinfo=UTC)
 ADA = Profile(user_id="ada")

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from tertulia.domain import machine
 from tertulia.domain.conversation import NextAction
-from tertulia.domain.definition import CheckedDefinition, Definition
+from tertulia.domain.definitions.definition import CheckedDefinition, Definition
 from tertulia.domain.events import (
     Ask,
     AskProvider,

@@ -4,11 +4,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from tertulia.domain.costs import Prices
 from tertulia.domain.errors import FailureClass
 from tertulia.domain.ids import ProviderName
-from tertulia.domain.provider_state import Known, ProviderState, Sample
-from tertulia.domain.providers import ProviderConfig, checked
+from tertulia.domain.providers.configs import ProviderConfig, checked
+from tertulia.domain.providers.costs import Prices
+from tertulia.domain.providers.state import Known, ProviderState, Sample
 from tests.domain.conversations import NOW
 
 A, B, C = (ProviderName(name) for name in "abc")

@@ -4,7 +4,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tertulia.domain.definition import CheckedDefinition, Definition
+from tertulia.domain.definitions.definition import CheckedDefinition, Definition
 from tertulia.domain.skills import SKILLS
 
 # What each slot is, and a condition and a value that mention it.

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tertulia.domain import jobs
-from tertulia.domain.applications import (
+from tertulia.domain.errors import InvalidInput, Refused, TransitionRefused
+from tertulia.domain.recruiting import jobs
+from tertulia.domain.recruiting.applications import (
     DECIDED,
     MAY_FOLLOW,
     Actor,
@@ -25,8 +26,7 @@ from tertulia.domain.applications import (
     prescreen,
     unanswered,
 )
-from tertulia.domain.errors import InvalidInput, Refused, TransitionRefused
-from tertulia.domain.jobs import Job, Question
+from tertulia.domain.recruiting.jobs import Job, Question
 from tests.domain.applying import ADA, NOON, answering, applied, job, question, submitted
 
 YEARS = question(

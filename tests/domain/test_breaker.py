@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tertulia.domain import breaker, health
-from tertulia.domain.attempts import CANARY_SLOT, LostAttempt
-from tertulia.domain.breaker import Phase
 from tertulia.domain.errors import FailureClass, ProviderFailure
-from tertulia.domain.evidence import Ended, after_attempt, after_lost
-from tertulia.domain.provider_state import Breaker, ProviderState, Sample
+from tertulia.domain.providers import breaker, health
+from tertulia.domain.providers.attempts import CANARY_SLOT, LostAttempt
+from tertulia.domain.providers.breaker import Phase
+from tertulia.domain.providers.evidence import Ended, after_attempt, after_lost
+from tertulia.domain.providers.state import Breaker, ProviderState, Sample
 from tests.domain.conversations import NOW
 from tests.domain.providers_seen import A, ago, ahead, answers, failures, provider, sample
 

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tertulia.domain import costs
-from tertulia.domain.completions import Completion, FinishReason, Usage
-from tertulia.domain.costs import Cost, Prices
 from tertulia.domain.errors import FailureClass, ProviderFailure
+from tertulia.domain.providers import costs
+from tertulia.domain.providers.completions import Completion, FinishReason, Usage
+from tertulia.domain.providers.costs import Cost, Prices
 from tests.domain.providers_seen import provider, usd_per_million
 
 PRICES = usd_per_million(1, 4, cached=0.1)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tertulia.domain.definition import Definition, DoubleText
-from tertulia.domain.lifecycle import ERROR, LIFE_CYCLE
+from tertulia.domain.definitions.definition import Definition, DoubleText
+from tertulia.domain.definitions.lifecycle import ERROR, LIFE_CYCLE
 from tests.domain.conversations import BUNDLED, define
 
 DEFINITIONS = {name: BUNDLED.get(name) for name in BUNDLED.names()}

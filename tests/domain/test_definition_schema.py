@@ -8,9 +8,9 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from tertulia.domain.definition_diagram import diagram
-from tertulia.domain.definition_reference import reference
-from tertulia.domain.definition_schema import meanings, models, schema
+from tertulia.domain.definitions.diagram import diagram
+from tertulia.domain.definitions.reference import reference
+from tertulia.domain.definitions.schema import meanings, models, schema
 from tests.domain.conversations import BUNDLED, define
 
 ROOT = Path(__file__).parents[2]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tertulia.domain.definition import Definition
-from tertulia.domain.rehearsal import Script, Scripts, Way, rehearse, ways
+from tertulia.domain.definitions.definition import Definition
+from tertulia.domain.definitions.rehearsal import Script, Scripts, Way, rehearse, ways
 from tertulia.storage.script_files import ScriptFile, load_scripts
 from tests.domain.conversations import BUNDLED, define
 

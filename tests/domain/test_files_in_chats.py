@@ -6,7 +6,7 @@ import pytest
 
 from tertulia.domain.conversation import Attachment
 from tertulia.domain.events import PersonSaid
-from tertulia.domain.media_types import PDF
+from tertulia.domain.recruiting.media_types import PDF
 from tertulia.domain.slots import document_of_file
 from tests.domain.conversations import Conversation
 from tests.domain.test_recruiting import recruiting, up_to

@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tertulia.domain import evidence, gates, limits
-from tertulia.domain.attempts import LostAttempt
 from tertulia.domain.errors import FailureClass, ProviderFailure
-from tertulia.domain.evidence import Ended
-from tertulia.domain.gates import Gates
-from tertulia.domain.health import ProbeResult
-from tertulia.domain.provider_state import NOTHING_DECIDED, Breaker, Gate, GateKind, ProviderState
-from tertulia.domain.providers import ProviderConfig, ProviderKind
+from tertulia.domain.providers import evidence, gates, limits
+from tertulia.domain.providers.attempts import LostAttempt
+from tertulia.domain.providers.configs import ProviderConfig, ProviderKind
+from tertulia.domain.providers.evidence import Ended
+from tertulia.domain.providers.gates import Gates
+from tertulia.domain.providers.health import ProbeResult
+from tertulia.domain.providers.state import NOTHING_DECIDED, Breaker, Gate, GateKind, ProviderState
 from tests.domain.conversations import NOW
 from tests.domain.providers_seen import A, ago, ahead, failures, provider
 

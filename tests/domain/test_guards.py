@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tertulia.domain import guards
-from tertulia.domain.guards import Kind, Wrong
+from tertulia.domain.definitions import guards
+from tertulia.domain.definitions.guards import Kind, Wrong
 
 KINDS = {
     "age": Kind.NUMBER,

@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tertulia.domain import health
 from tertulia.domain.errors import FailureClass
-from tertulia.domain.health import Health, ProviderStatus
-from tertulia.domain.provider_state import Breaker, Known, Sample
+from tertulia.domain.providers import health
+from tertulia.domain.providers.health import Health, ProviderStatus
+from tertulia.domain.providers.state import Breaker, Known, Sample
 from tests.domain.conversations import NOW
 from tests.domain.providers_seen import ago, ahead, answers, failures, known, provider, sample
 

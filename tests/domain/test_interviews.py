@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from tertulia.domain.definition import CheckedDefinition, Definition
+from tertulia.domain.definitions.definition import CheckedDefinition, Definition
 from tertulia.domain.events import PersonSaid, Say, SessionStarted
-from tertulia.domain.interviews import about, known
 from tertulia.domain.machine import advance, initial
-from tertulia.domain.profiles import corrected
-from tertulia.domain.resumes import Resume, StoredResume
+from tertulia.domain.recruiting.interviews import about, known
+from tertulia.domain.recruiting.profiles import corrected
+from tertulia.domain.recruiting.resumes import Resume, StoredResume
 from tertulia.domain.scoring import MUST_HAVE_FAILED, SCORE
 from tertulia.domain.slots import Slot, document_of_file
 from tests.domain.applying import ADA, NOON, job, question

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tertulia.domain import jobs
 from tertulia.domain.errors import InvalidInput, NotFound, Refused
-from tertulia.domain.jobs import JobStatus
+from tertulia.domain.recruiting import jobs
+from tertulia.domain.recruiting.jobs import JobStatus
 from tertulia.domain.slots import NotUnderstood, Understood, accept
 from tests.domain.applying import NOON, job, question
 

@@ -4,7 +4,7 @@ import pytest
 
 from tertulia.domain import machine
 from tertulia.domain.conversation import HandOverCause, NextAction
-from tertulia.domain.definition import Definition
+from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.events import (
     Ask,
     HandOver,

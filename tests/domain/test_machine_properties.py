@@ -8,7 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tertulia.domain import machine
-from tertulia.domain.definition import Definition
+from tertulia.domain.definitions.definition import Definition
+from tertulia.domain.definitions.lifecycle import ERROR
 from tertulia.domain.errands import Errand, FindApplications, Outcome
 from tertulia.domain.events import (
     Ask,
@@ -29,7 +30,6 @@ from tertulia.domain.events import (
     SlotEdited,
     TransitionRequested,
 )
-from tertulia.domain.lifecycle import ERROR
 from tertulia.domain.machine import Advanced, MachineState
 from tertulia.domain.skills import SKILLS
 from tertulia.domain.slots import phrases

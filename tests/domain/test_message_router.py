@@ -4,7 +4,7 @@ import pytest
 
 from tertulia.domain import prompts
 from tertulia.domain.conversation import HandOverCause
-from tertulia.domain.definition import Definition
+from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.events import AskProvider, HandOver, Purpose, Say
 from tertulia.domain.slots import Reason
 from tests.domain.conversations import Conversation, define

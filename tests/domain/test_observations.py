@@ -8,7 +8,7 @@ import pytest
 
 from tertulia.domain import machine
 from tertulia.domain.conversation import TurnStatus
-from tertulia.domain.definition import Definition
+from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.events import Event, PersonSaid, SessionExpired, SessionStarted, TransitionRequested
 from tertulia.domain.observations import HeardAs, Passage, Progress, Standing, TurnFigures, TurnObserver
 from tests import recruiting_script as script

@@ -1,7 +1,7 @@
 """What is kept of a candidate for later applications."""
 
-from tertulia.domain.profiles import corrected, filled_from, remembering
-from tertulia.domain.resumes import Found, Resume
+from tertulia.domain.recruiting.profiles import corrected, filled_from, remembering
+from tertulia.domain.recruiting.resumes import Found, Resume
 from tests.domain.applying import ADA, NOON, job, question
 
 ENGINEER = job(question("years"), question("why", "text"))

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from tertulia.domain.definition import Definition
+from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.ids import DefinitionName
 from tertulia.domain.progress import Progress, progress
 from tertulia.storage.definition_files import DefinitionFiles

@@ -3,11 +3,11 @@ from datetime import UTC, datetime
 import pytest
 
 from tertulia.domain import prompts
-from tertulia.domain.completions import ChatMessage
 from tertulia.domain.conversation import Message, Role
+from tertulia.domain.definitions.templates import render, shown
 from tertulia.domain.events import Ask, Purpose
 from tertulia.domain.machine import MachineState
-from tertulia.domain.templates import render, shown
+from tertulia.domain.providers.completions import ChatMessage
 from tests.domain.conversations import BUNDLED, Conversation, define
 
 NO_SKILL = '{"skill": null}'

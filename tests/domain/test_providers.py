@@ -1,9 +1,9 @@
 import pytest
 
-from tertulia.domain import providers
 from tertulia.domain.errors import InvalidInput, NotFound
 from tertulia.domain.ids import ProviderName
-from tertulia.domain.providers import ProviderKind
+from tertulia.domain.providers import configs
+from tertulia.domain.providers.configs import ProviderKind
 from tests.domain.providers_seen import A, B, provider
 
 KEY = "sk-very-secret"
@@ -11,19 +11,19 @@ TWO = {A: provider("a", kind="groq", api_key=KEY, weight=2), B: provider("b", ki
 
 
 def test_a_provider_is_added_under_a_free_name() -> None:
-    assert set(providers.added({A: TWO[A]}, TWO[B])) == {A, B}
+    assert set(configs.added({A: TWO[A]}, TWO[B])) == {A, B}
     with pytest.raises(InvalidInput, match="exists already"):
-        providers.added(TWO, TWO[A])
+        configs.added(TWO, TWO[A])
 
 
 def test_a_patch_changes_its_fields_and_leaves_the_others() -> None:
-    changed = providers.updated(TWO, A, {"priority": 3})[A]
+    changed = configs.updated(TWO, A, {"priority": 3})[A]
     assert (changed.priority, changed.weight, changed.kind) == (3, 2, ProviderKind.GROQ)
     assert changed.key_fingerprint == TWO[A].key_fingerprint
 
 
 def test_none_puts_a_field_back_to_its_default() -> None:
-    changed = providers.updated(TWO, A, {"weight": None, "api_key": None})[A]
+    changed = configs.updated(TWO, A, {"weight": None, "api_key": None})[A]
     assert (changed.weight, changed.api_key) == (1, None)
 
 
@@ -45,12 +45,12 @@ def test_none_puts_a_field_back_to_its_default() -> None:
 )
 def test_what_can_not_be_used_is_named(patch: dict[str, object], field: str) -> None:
     with pytest.raises(InvalidInput, match=field):
-        providers.updated(TWO, A, patch)
+        configs.updated(TWO, A, patch)
 
 
 def test_all_problems_are_named_at_once_and_no_value_is_quoted() -> None:
     with pytest.raises(InvalidInput) as caught:
-        providers.checked({"name": "Not A Name", "api_key": {"key": KEY}, "weight": -1})
+        configs.checked({"name": "Not A Name", "api_key": {"key": KEY}, "weight": -1})
     assert {line.split(":")[0] for line in str(caught.value).splitlines()} == {"name", "api_key", "weight"}
     assert KEY not in str(caught.value)
 
@@ -58,17 +58,17 @@ def test_all_problems_are_named_at_once_and_no_value_is_quoted() -> None:
 def test_the_last_provider_that_can_be_asked_stays() -> None:
     only_one_left = {**TWO, B: provider("b", unusable="no key")}
     with pytest.raises(InvalidInput, match="last provider"):
-        providers.removed(only_one_left, A)
-    assert set(providers.removed(only_one_left, B)) == {A}
-    assert set(providers.removed(TWO, A)) == {B}
+        configs.removed(only_one_left, A)
+    assert set(configs.removed(only_one_left, B)) == {A}
+    assert set(configs.removed(TWO, A)) == {B}
 
 
 def test_who_is_not_there_can_be_neither_changed_nor_removed() -> None:
     nobody = ProviderName("nobody")
     with pytest.raises(NotFound):
-        providers.updated(TWO, nobody, {})
+        configs.updated(TWO, nobody, {})
     with pytest.raises(NotFound):
-        providers.removed(TWO, nobody)
+        configs.removed(TWO, nobody)
 
 
 def test_a_key_is_in_no_dump_and_no_text() -> None:

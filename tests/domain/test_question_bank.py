@@ -1,7 +1,7 @@
 """The usual questions."""
 
-from tertulia.domain.jobs import MOST_QUESTIONS, with_question
-from tertulia.domain.question_bank import suggest, usual
+from tertulia.domain.recruiting.jobs import MOST_QUESTIONS, with_question
+from tertulia.domain.recruiting.question_bank import suggest, usual
 from tests.domain.applying import NOON, job, question
 
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tertulia.domain import retries
 from tertulia.domain.errors import FailureClass
-from tertulia.domain.retries import MAX_FAILED, Ledger
+from tertulia.domain.providers import retries
+from tertulia.domain.providers.retries import MAX_FAILED, Ledger
 from tertulia.domain.turns import Candidate
 from tests.domain.conversations import NOW
 from tests.domain.providers_seen import A, answers, sample

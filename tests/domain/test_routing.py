@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tertulia.domain import health, routing, snapshots
 from tertulia.domain.errors import FailureClass, ProviderFailure
 from tertulia.domain.ids import ProviderName
-from tertulia.domain.provider_state import Breaker, Gate, GateKind
-from tertulia.domain.providers import Feature, LoadBalanceStrategy, ProviderConfig
-from tertulia.domain.routing import Decision, Demand, Rotation
-from tertulia.domain.snapshots import Snapshot
+from tertulia.domain.providers import health, routing, snapshots
+from tertulia.domain.providers.configs import Feature, LoadBalanceStrategy, ProviderConfig
+from tertulia.domain.providers.routing import Decision, Demand, Rotation
+from tertulia.domain.providers.snapshots import Snapshot
+from tertulia.domain.providers.state import Breaker, Gate, GateKind
 from tertulia.domain.turns import Candidate
 from tests.domain.conversations import NOW
 from tests.domain.providers_seen import A, B, C, ago, ahead, answers, failures, known, provider, usd_per_million

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import JsonValue
 
+from tertulia.domain.definitions.templates import placeholders
 from tertulia.domain.errands import (
     AnyRequest,
     ChangeProfile,
@@ -18,7 +19,6 @@ from tertulia.domain.errands import (
     WriteQuestions,
 )
 from tertulia.domain.skills import SKILLS, AskFor, Do, Move, Situation, Tell
-from tertulia.domain.templates import placeholders
 
 RECRUITING = frozenset(
     {"job_list", "job_creation", "job_choice", "job_closing", "question_suggestion", "question_adoption"}

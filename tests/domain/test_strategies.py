@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tertulia.domain import estimates, strategies
 from tertulia.domain.errors import FailureClass
 from tertulia.domain.ids import ProviderName
-from tertulia.domain.provider_state import Known
-from tertulia.domain.providers import LoadBalanceStrategy
-from tertulia.domain.strategies import Offer, Owed, Picked, Question
+from tertulia.domain.providers import estimates, strategies
+from tertulia.domain.providers.configs import LoadBalanceStrategy
+from tertulia.domain.providers.state import Known
+from tertulia.domain.providers.strategies import Offer, Owed, Picked, Question
 from tests.domain.conversations import NOW
 from tests.domain.providers_seen import A, B, C, ahead, answers, failures, known, provider, sample
 

@@ -8,11 +8,18 @@ from decimal import Decimal
 from enum import Enum, auto
 from typing import assert_never
 
-from tertulia.domain.completions import ChatMessage, Completion, CompletionRequest, FinishReason, TextDelta, Usage
-from tertulia.domain.costs import Prices
 from tertulia.domain.errors import FailureClass, ProviderFailure
-from tertulia.domain.health import ProbeResult
-from tertulia.domain.providers import ProviderConfig
+from tertulia.domain.providers.completions import (
+    ChatMessage,
+    Completion,
+    CompletionRequest,
+    FinishReason,
+    TextDelta,
+    Usage,
+)
+from tertulia.domain.providers.configs import ProviderConfig
+from tertulia.domain.providers.costs import Prices
+from tertulia.domain.providers.health import ProbeResult
 
 CHARS_PER_TOKEN = 4
 # An answer's token as it is streamed: as many characters as one token is taken to have.

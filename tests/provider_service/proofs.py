@@ -14,11 +14,11 @@ from decimal import Decimal
 from itertools import pairwise
 from unittest.mock import patch
 
-from tertulia.domain import snapshots
-from tertulia.domain.completions import ChatMessage, Completion, CompletionRequest
-from tertulia.domain.costs import Prices
 from tertulia.domain.ids import ProviderName
-from tertulia.domain.providers import LoadBalanceStrategy
+from tertulia.domain.providers import snapshots
+from tertulia.domain.providers.completions import ChatMessage, Completion, CompletionRequest
+from tertulia.domain.providers.configs import LoadBalanceStrategy
+from tertulia.domain.providers.costs import Prices
 from tertulia.domain.turns import AttemptKey
 from tertulia.provider_service.demands import demand_of
 from tests.provider_service import virtual_time

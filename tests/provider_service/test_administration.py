@@ -7,14 +7,14 @@ from decimal import Decimal
 import pytest
 from pydantic import SecretStr
 
-from tertulia.domain.completions import Completion
 from tertulia.domain.errors import FailureClass, InvalidInput, NotFound
-from tertulia.domain.health import ProviderStatus
 from tertulia.domain.ids import ProviderName, TenantId
-from tertulia.domain.provider_reports import Origin
-from tertulia.domain.provider_state import Gate, GateKind
-from tertulia.domain.providers import ProviderConfig
-from tertulia.domain.routing import Demand
+from tertulia.domain.providers.completions import Completion
+from tertulia.domain.providers.configs import ProviderConfig
+from tertulia.domain.providers.health import ProviderStatus
+from tertulia.domain.providers.reports import Origin
+from tertulia.domain.providers.routing import Demand
+from tertulia.domain.providers.state import Gate, GateKind
 from tests.provider_service.fleet import Fault, Spell
 from tests.provider_service.virtual_time import now, told
 from tests.provider_service.world import FORBIDDEN, provider, question, world

@@ -9,7 +9,7 @@ import pytest
 
 from tertulia.domain.errors import FailureClass, NotAdmitted, NotFound, ProviderFailure, Unavailable
 from tertulia.domain.ids import ProviderName
-from tertulia.domain.provider_state import NOTHING_DECIDED
+from tertulia.domain.providers.state import NOTHING_DECIDED
 from tertulia.domain.turns import AttemptKey, AttemptOutcome
 from tests.provider_service.fleet import TOKEN, Fault, Spell
 from tests.provider_service.virtual_time import now, told

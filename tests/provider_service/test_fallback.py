@@ -5,9 +5,9 @@ from datetime import timedelta
 from decimal import Decimal
 from unittest.mock import patch
 
-from tertulia.domain import snapshots
-from tertulia.domain.completions import Completion
 from tertulia.domain.errors import FailureClass, NotAdmitted, ProviderFailure, Unavailable
+from tertulia.domain.providers import snapshots
+from tertulia.domain.providers.completions import Completion
 from tests.provider_service.fleet import Fault, Spell
 from tests.provider_service.virtual_time import told
 from tests.provider_service.world import clock, provider, question, world

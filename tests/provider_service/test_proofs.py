@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tertulia.domain.retries import MAX_FAILED
+from tertulia.domain.providers.retries import MAX_FAILED
 from tests.provider_service import proofs
 
 

@@ -10,13 +10,13 @@ from uuid import uuid4
 
 import pytest
 
-from tertulia.domain.completions import Completion, CompletionRequest, FinishReason, TextDelta, Usage
-from tertulia.domain.costs import Prices
 from tertulia.domain.errors import FailureClass, NotAdmitted, ProviderFailure, Unavailable
-from tertulia.domain.health import ProbeResult
 from tertulia.domain.ids import ProviderName
-from tertulia.domain.providers import LoadBalanceStrategy, ProviderConfig
-from tertulia.domain.routing import Demand
+from tertulia.domain.providers.completions import Completion, CompletionRequest, FinishReason, TextDelta, Usage
+from tertulia.domain.providers.configs import LoadBalanceStrategy, ProviderConfig
+from tertulia.domain.providers.costs import Prices
+from tertulia.domain.providers.health import ProbeResult
+from tertulia.domain.providers.routing import Demand
 from tertulia.domain.turns import AttemptKey
 from tertulia.provider_service.calls import LEASE
 from tertulia.provider_service.service import ProviderService, Stores

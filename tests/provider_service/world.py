@@ -12,11 +12,11 @@ from typing import Any, cast
 
 from pydantic import SecretStr
 
-from tertulia.domain.completions import ChatMessage, Completion, CompletionRequest
-from tertulia.domain.costs import Prices
 from tertulia.domain.errors import InvalidInput, TertuliaError, Unavailable
 from tertulia.domain.ids import ProviderName
-from tertulia.domain.providers import LoadBalanceStrategy, ProviderConfig
+from tertulia.domain.providers.completions import ChatMessage, Completion, CompletionRequest
+from tertulia.domain.providers.configs import LoadBalanceStrategy, ProviderConfig
+from tertulia.domain.providers.costs import Prices
 from tertulia.ports import Attempts, ProviderConfigs, ProviderStates
 from tertulia.provider_service.service import ProviderService, Stores
 from tests.provider_memory import (

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from tertulia.domain.completions import FinishReason, ToolCall, Usage
 from tertulia.domain.errors import FailureClass
+from tertulia.domain.providers.completions import FinishReason, ToolCall, Usage
 from tests.providers.recorded import ASK, LOOK, Stream, fragments
 
 

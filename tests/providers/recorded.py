@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import pairwise
 
-from tertulia.domain.completions import Completion, FinishReason, Tool, ToolCall, Usage
 from tertulia.domain.errors import FailureClass, ProviderFailure
+from tertulia.domain.providers.completions import Completion, FinishReason, Tool, ToolCall, Usage
 from tertulia.providers.attempt import Answer
 
 # What a model wants to know of two tools.

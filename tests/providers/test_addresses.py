@@ -9,9 +9,9 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from tertulia.domain.completions import ChatMessage, Completion, CompletionRequest
 from tertulia.domain.errors import FailureClass, InvalidInput, ProviderFailure
-from tertulia.domain.providers import ProviderConfig
+from tertulia.domain.providers.completions import ChatMessage, Completion, CompletionRequest
+from tertulia.domain.providers.configs import ProviderConfig
 from tertulia.embedded.simulator import ProviderSimulator
 from tertulia.providers import addresses
 from tertulia.providers.addresses import PublicTransport, check_base_url, is_public

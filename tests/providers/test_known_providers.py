@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from tertulia.config import Settings, load_settings
-from tertulia.domain.completions import ChatMessage, Completion, CompletionRequest
 from tertulia.domain.errors import FailureClass, ProviderFailure
+from tertulia.domain.providers.completions import ChatMessage, Completion, CompletionRequest
 from tertulia.embedded.simulator import BlackHole, ProviderSimulator
 from tertulia.providers.completers import make_completer
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tertulia.domain.completions import ChatMessage, Completion, CompletionRequest, TextDelta
+from tertulia.domain.providers.completions import ChatMessage, Completion, CompletionRequest, TextDelta
 from tertulia.providers.offline import Offline
 
 

@@ -12,9 +12,16 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from tertulia.domain.completions import ChatMessage, Completion, CompletionRequest, FinishReason, TextDelta, Usage
 from tertulia.domain.errors import FailureClass, ProviderFailure
-from tertulia.domain.providers import ProviderKind
+from tertulia.domain.providers.completions import (
+    ChatMessage,
+    Completion,
+    CompletionRequest,
+    FinishReason,
+    TextDelta,
+    Usage,
+)
+from tertulia.domain.providers.configs import ProviderKind
 from tertulia.embedded.simulator import (
     Answer,
     Behaviour,

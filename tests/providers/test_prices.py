@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tertulia.domain.costs import Prices
-from tertulia.domain.known_providers import KNOWN
-from tertulia.domain.providers import ProviderConfig, ProviderKind
+from tertulia.domain.providers.configs import ProviderConfig, ProviderKind
+from tertulia.domain.providers.costs import Prices
+from tertulia.domain.providers.known import KNOWN
 from tertulia.providers.prices import prices_of
 
 MILLION = 1_000_000

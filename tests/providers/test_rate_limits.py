@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tertulia.domain.completions import RateLimits
+from tertulia.domain.providers.completions import RateLimits
 from tertulia.providers.rate_limits import rate_limits
 
 NOW = datetime(2026, 3, 14, 12, tzinfo=UTC)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tertulia.domain.completions import Completion
 from tertulia.domain.errors import ProviderFailure
+from tertulia.domain.providers.completions import Completion
 from tertulia.providers.anthropic import MessageAnswer
 from tertulia.providers.attempt import Answer, Stage
 from tertulia.providers.gemini import ContentAnswer

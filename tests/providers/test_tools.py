@@ -6,7 +6,8 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from tertulia.domain.completions import (
+from tertulia.domain.errors import FailureClass, ProviderFailure
+from tertulia.domain.providers.completions import (
     ChatMessage,
     Completion,
     CompletionRequest,
@@ -14,8 +15,7 @@ from tertulia.domain.completions import (
     ToolCall,
     ToolChoice,
 )
-from tertulia.domain.errors import FailureClass, ProviderFailure
-from tertulia.domain.providers import ProviderConfig, ProviderKind
+from tertulia.domain.providers.configs import ProviderConfig, ProviderKind
 from tertulia.embedded.simulator import ProviderSimulator, Raw
 from tertulia.providers.completers import make_completer
 from tests.providers import anthropic_streams, gemini_streams, ollama_streams, openai_streams

@@ -12,8 +12,15 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from tertulia.domain.completions import ChatMessage, Completion, CompletionRequest, FinishReason, TextDelta, Usage
 from tertulia.domain.errors import FailureClass, ProviderFailure
+from tertulia.domain.providers.completions import (
+    ChatMessage,
+    Completion,
+    CompletionRequest,
+    FinishReason,
+    TextDelta,
+    Usage,
+)
 from tertulia.embedded.simulator import (
     Answer,
     Behaviour,

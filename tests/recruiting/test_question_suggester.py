@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from tertulia.domain.completions import Completion, FinishReason
 from tertulia.domain.errors import FailureClass, NotAdmitted, ProviderFailure, Unavailable
 from tertulia.domain.ids import ProviderName, TenantId
-from tertulia.domain.jobs import Job, JobId, Question, QuestionType
-from tertulia.domain.provider_reports import Configured, Origin
-from tertulia.domain.providers import ProviderConfig, ProviderKind
+from tertulia.domain.providers.completions import Completion, FinishReason
+from tertulia.domain.providers.configs import ProviderConfig, ProviderKind
+from tertulia.domain.providers.reports import Configured, Origin
+from tertulia.domain.recruiting.jobs import Job, JobId, Question, QuestionType
 from tertulia.recruiting.question_suggester import ProviderSuggester
 from tertulia.recruiting.structured import Structured
 from tests.fakes import ScriptedCompletions

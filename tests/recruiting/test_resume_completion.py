@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from tertulia.domain import resumes
-from tertulia.domain.completions import Completion, FinishReason
 from tertulia.domain.errors import FailureClass, ProviderFailure
 from tertulia.domain.ids import TenantId
-from tertulia.domain.resumes import Found, Resume
+from tertulia.domain.providers.completions import Completion, FinishReason
+from tertulia.domain.recruiting import resumes
+from tertulia.domain.recruiting.resumes import Found, Resume
 from tertulia.recruiting.resume_completion import ResumeCompletion
 from tertulia.recruiting.structured import Structured
 from tests.fakes import ScriptedCompletions

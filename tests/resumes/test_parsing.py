@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tertulia.domain.resumes import Found, Resume, parse
+from tertulia.domain.recruiting.resumes import Found, Resume, parse
 
 TODAY = date(2026, 3, 14)
 ADA = """\

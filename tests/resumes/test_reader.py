@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tertulia.domain import media_types
 from tertulia.domain.errors import InvalidInput
-from tertulia.domain.resumes import MAX_FILE_BYTES
+from tertulia.domain.recruiting import media_types
+from tertulia.domain.recruiting.resumes import MAX_FILE_BYTES
 from tertulia.resumes import files
 from tertulia.resumes.reader import IsolatedReader
 from tests.resumes.documents import LINES, archive, pdf, pdf_that_unpacks_to, with_part, word

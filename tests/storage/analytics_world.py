@@ -24,8 +24,6 @@ from tertulia.domain.analytics import (
     StateTimeRow,
     VolumeRow,
 )
-from tertulia.domain.applications import Application, ApplicationStatus, Prescreen, Step
-from tertulia.domain.attempts import Admission
 from tertulia.domain.conversation import (
     Message,
     NextAction,
@@ -36,10 +34,12 @@ from tertulia.domain.conversation import (
     SessionStatus,
     TurnStatus,
 )
-from tertulia.domain.definition import Definition
+from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.errors import FailureClass
 from tertulia.domain.ids import MessageId, SessionId, TenantId
 from tertulia.domain.observations import HeardAs, Passage, Progress, Standing, TurnFigures
+from tertulia.domain.providers.attempts import Admission
+from tertulia.domain.recruiting.applications import Application, ApplicationStatus, Prescreen, Step
 from tertulia.domain.turns import AttemptKey, AttemptOutcome, BeginTurn, EndTurn, NewSession, SessionProjection
 from tertulia.storage.applications import PostgresApplications
 from tertulia.storage.attempts import PostgresAttempts

@@ -14,7 +14,7 @@ from tertulia.domain.conversation import (
     SessionStatus,
     TurnStatus,
 )
-from tertulia.domain.definition import Definition
+from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.ids import MessageId, SessionId
 from tertulia.domain.observations import HeardAs, Passage, Progress, Standing, TurnFigures
 from tertulia.domain.turns import BeginTurn, EndTurn, NewSession, SessionProjection

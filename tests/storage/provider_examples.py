@@ -5,10 +5,10 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from tertulia.domain.attempts import Admission, Refusal
 from tertulia.domain.errors import FailureClass
 from tertulia.domain.ids import ProviderName, TenantId
-from tertulia.domain.provider_state import Known
+from tertulia.domain.providers.attempts import Admission, Refusal
+from tertulia.domain.providers.state import Known
 from tertulia.domain.turns import AttemptKey, AttemptOutcome
 from tertulia.ports import Attempts, Budgets, ProviderConfigs, ProviderMetrics, ProviderStates
 

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tertulia.domain.applications import (
+from tertulia.domain.errors import InvalidInput, NotFound, TransitionRefused
+from tertulia.domain.ids import SessionId, TenantId
+from tertulia.domain.recruiting.applications import (
     DECIDED,
     Actor,
     Application,
@@ -23,10 +25,8 @@ from tertulia.domain.applications import (
     created,
     moved,
 )
-from tertulia.domain.errors import InvalidInput, NotFound, TransitionRefused
-from tertulia.domain.ids import SessionId, TenantId
-from tertulia.domain.jobs import JobFilter, JobId, JobStatus
-from tertulia.domain.profiles import Profile, corrected
+from tertulia.domain.recruiting.jobs import JobFilter, JobId, JobStatus
+from tertulia.domain.recruiting.profiles import Profile, corrected
 from tertulia.storage import applications, cursors, jobs, profiles
 from tertulia.storage.applications import PostgresApplications
 from tertulia.storage.jobs import PostgresJobs

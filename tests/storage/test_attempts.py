@@ -3,8 +3,8 @@
 import asyncio
 from decimal import Decimal
 
-from tertulia.domain.attempts import CANARY_SLOT, Refusal
 from tertulia.domain.errors import FailureClass
+from tertulia.domain.providers.attempts import CANARY_SLOT, Refusal
 from tertulia.storage.attempts import PostgresAttempts
 from tertulia.storage.pool import Pool
 

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from tertulia.domain.attempts import Refusal
-from tertulia.domain.provider_reports import TenantBudget
+from tertulia.domain.providers.attempts import Refusal
+from tertulia.domain.providers.reports import TenantBudget
 
 from .examples import at
 from .provider_examples import ACME, GEMINI, GROQ, LEASE, Stores, answered, attempt, failed

@@ -7,17 +7,6 @@ from typing import Any
 import pytest
 
 from activities.errands import ErrandOrder, Errands
-from tertulia.domain import question_bank
-from tertulia.domain.applications import (
-    Actor,
-    ApplicationId,
-    ApplicationStatus,
-    Step,
-    ToApply,
-    answered,
-    created,
-    moved,
-)
 from tertulia.domain.errands import (
     AnyRequest,
     ChangeProfile,
@@ -36,8 +25,19 @@ from tertulia.domain.errands import (
 )
 from tertulia.domain.errors import Unavailable
 from tertulia.domain.ids import SessionId, TenantId
-from tertulia.domain.jobs import Job, JobFilter, JobId, JobStatus, Question
-from tertulia.domain.profiles import Profile, corrected, remembering
+from tertulia.domain.recruiting import question_bank
+from tertulia.domain.recruiting.applications import (
+    Actor,
+    ApplicationId,
+    ApplicationStatus,
+    Step,
+    ToApply,
+    answered,
+    created,
+    moved,
+)
+from tertulia.domain.recruiting.jobs import Job, JobFilter, JobId, JobStatus, Question
+from tertulia.domain.recruiting.profiles import Profile, corrected, remembering
 from tertulia.storage.applications import PostgresApplications
 from tertulia.storage.jobs import PostgresJobs
 from tertulia.storage.pool import Pool

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from activities.intake import ApplicationIntake
-from tertulia.domain import jobs
-from tertulia.domain.applications import (
+from tertulia.domain.definitions.definition import Definition
+from tertulia.domain.ids import SessionId, TenantId
+from tertulia.domain.recruiting import jobs
+from tertulia.domain.recruiting.applications import (
     Actor,
     Application,
     ApplicationFilter,
@@ -15,11 +17,9 @@ from tertulia.domain.applications import (
     continued,
     moved,
 )
-from tertulia.domain.definition import Definition
-from tertulia.domain.ids import SessionId, TenantId
-from tertulia.domain.media_types import PDF
-from tertulia.domain.profiles import corrected
-from tertulia.domain.resumes import Resume, ResumeFile
+from tertulia.domain.recruiting.media_types import PDF
+from tertulia.domain.recruiting.profiles import corrected
+from tertulia.domain.recruiting.resumes import Resume, ResumeFile
 from tertulia.domain.slots import document_of_file
 from tertulia.domain.turns import EndTurn, NewSession
 from tertulia.storage.applications import PostgresApplications

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tertulia.domain import jobs
 from tertulia.domain.errors import InvalidInput, NotFound
 from tertulia.domain.ids import TenantId
-from tertulia.domain.jobs import Job, JobFilter, JobId, JobStatus
+from tertulia.domain.recruiting import jobs
+from tertulia.domain.recruiting.jobs import Job, JobFilter, JobId, JobStatus
 from tertulia.storage.jobs import PostgresJobs
 from tertulia.storage.pool import Pool
 from tests.domain.applying import NOON, job, question

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from tertulia.domain.errors import InvalidInput
 from tertulia.domain.ids import ProviderName
-from tertulia.domain.providers import Feature, ProviderConfig, ProviderKind
+from tertulia.domain.providers.configs import Feature, ProviderConfig, ProviderKind
 from tertulia.storage.pool import Pool
 from tertulia.storage.provider_configs import PostgresProviderConfigs
 

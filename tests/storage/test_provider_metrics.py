@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from tertulia.domain.errors import FailureClass
 from tertulia.domain.ids import ProviderName
-from tertulia.domain.provider_reports import Metrics, Percentiles
+from tertulia.domain.providers.reports import Metrics, Percentiles
 
 from .examples import at
 from .provider_examples import GEMINI, GROQ, LEASE, Stores, answered, attempt, failed

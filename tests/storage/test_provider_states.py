@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from tertulia.domain.errors import FailureClass
-from tertulia.domain.provider_state import Breaker, Gate, GateKind, Known, Probe, ProviderState
+from tertulia.domain.providers.state import Breaker, Gate, GateKind, Known, Probe, ProviderState
 from tertulia.storage.pool import Pool
 from tertulia.storage.provider_states import SAMPLES, PostgresProviderStates
 

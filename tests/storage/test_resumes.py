@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from tertulia.domain.applications import ApplicationFilter, ApplicationId
 from tertulia.domain.errors import NotFound
 from tertulia.domain.ids import TenantId
-from tertulia.domain.profiles import Profile, corrected, remembering
-from tertulia.domain.resumes import Found, Resume, ResumeFile, StoredResume
+from tertulia.domain.recruiting.applications import ApplicationFilter, ApplicationId
+from tertulia.domain.recruiting.profiles import Profile, corrected, remembering
+from tertulia.domain.recruiting.resumes import Found, Resume, ResumeFile, StoredResume
 from tertulia.storage.applications import PostgresApplications
 from tertulia.storage.jobs import PostgresJobs
 from tertulia.storage.pool import Pool

@@ -9,9 +9,9 @@ import pytest
 
 from tertulia.domain.access import Scope
 from tertulia.domain.conversation import Owner, Role, SessionStatus, TurnStatus
-from tertulia.domain.costs import CostSource
 from tertulia.domain.errors import FailureClass
 from tertulia.domain.observations import HeardAs, Standing
+from tertulia.domain.providers.costs import CostSource
 from tertulia.domain.turns import SessionFilter
 from tertulia.storage import provider_metrics, provider_states, session_events, sessions, transcripts, turns
 from tertulia.storage.pool import Pool

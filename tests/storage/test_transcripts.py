@@ -4,10 +4,10 @@ from decimal import Decimal
 
 import pytest
 
-from tertulia.domain.attempts import Admission
-from tertulia.domain.completions import RateLimits, Usage
 from tertulia.domain.errors import FailureClass
 from tertulia.domain.ids import MessageId, ProviderName, SessionId
+from tertulia.domain.providers.attempts import Admission
+from tertulia.domain.providers.completions import RateLimits, Usage
 from tertulia.domain.turns import AttemptOutcome
 from tertulia.storage.attempts import PostgresAttempts
 from tertulia.storage.pool import Pool

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tertulia.domain.conversation import Action, Intervention, SessionStatus, TurnStatus
-from tertulia.domain.definition import Definition
+from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.errors import FailureClass, NotFound, Refused, SessionClosed
 from tertulia.domain.ids import MessageId, ProviderName, SessionId
 from tertulia.domain.turns import BeginTurn, PassedOver, ProviderTry, Withdrawal

@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError, TimeoutType
 from activities.errors import failure_of, is_unavailable, made_by, refusal_of, to_application_error
 from tertulia.domain.errors import FailureClass, NotAdmitted, ProviderFailure, TertuliaError, Unavailable
 from tertulia.domain.ids import ProviderName
-from tertulia.domain.retries import Ledger
+from tertulia.domain.providers.retries import Ledger
 
 MADE = Ledger(attempts=3, failed=2, wasted_usd=Decimal("0.0123"))
 

@@ -19,9 +19,9 @@ import worker
 from activities.errands import ErrandOrder
 from tertulia.domain import errands
 from tertulia.domain.conversation import Close, IncomingMessage, OpenSession, Owner, TakeBack, TransitionTo
+from tertulia.domain.definitions.rehearsal import Miss, Outcome, Script, Step, seen
 from tertulia.domain.errors import TransitionRefused
 from tertulia.domain.ids import SessionId
-from tertulia.domain.rehearsal import Miss, Outcome, Script, Step, seen
 from tertulia.domain.turns import SessionRecord
 from tertulia.embedded.simulator import Answer, ProviderSimulator, Status
 from tertulia.storage.sessions import PostgresSessionRecords

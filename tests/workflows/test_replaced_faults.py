@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from tertulia.domain.applications import Prescreen, prescreen
+from tertulia.domain.definitions.lifecycle import ERROR
 from tertulia.domain.events import RejectTransition, ReminderDue, SessionExpired, TransitionRequested
 from tertulia.domain.idle import event_due
-from tertulia.domain.lifecycle import ERROR
+from tertulia.domain.recruiting.applications import Prescreen, prescreen
 from tests import recruiting_script as script
 from tests.domain.applying import NOON, job, question
 from tests.domain.test_recruiting import RECRUITING, recruiting, up_to

@@ -4,7 +4,9 @@ import json
 from typing import Any
 from uuid import uuid4
 
-from tertulia.domain.applications import (
+from tertulia.domain.conversation import OpenSession
+from tertulia.domain.ids import SessionId, TenantId
+from tertulia.domain.recruiting.applications import (
     Actor,
     ApplicationId,
     ApplicationStatus,
@@ -14,10 +16,8 @@ from tertulia.domain.applications import (
     created,
     moved,
 )
-from tertulia.domain.conversation import OpenSession
-from tertulia.domain.ids import SessionId, TenantId
-from tertulia.domain.jobs import Job, JobFilter, JobStatus, QuestionType
-from tertulia.domain.profiles import Profile, corrected
+from tertulia.domain.recruiting.jobs import Job, JobFilter, JobStatus, QuestionType
+from tertulia.domain.recruiting.profiles import Profile, corrected
 from tertulia.embedded.simulator import Answer, ProviderSimulator
 from tertulia.storage.applications import PostgresApplications
 from tertulia.storage.jobs import PostgresJobs

@@ -15,12 +15,12 @@ from tertulia.api.openai.inputs import ChatCompletionRequest
 from tertulia.api.openai.views import SessionTurn, TokenUsage
 from tertulia.api.ports import ApiPorts
 from tertulia.api.waiting import walk_away
-from tertulia.domain.completions import Completion, CompletionRequest, FinishReason, Usage
 from tertulia.domain.conversation import IncomingMessage
 from tertulia.domain.errors import InvalidInput, NotFound, SessionClosed, Unavailable
 from tertulia.domain.ids import MessageId, ProviderName, SessionId, TenantId
+from tertulia.domain.providers.completions import Completion, CompletionRequest, FinishReason, Usage
+from tertulia.domain.providers.token_estimates import size, usage_so_far
 from tertulia.domain.session_events import TurnEnded, TurnSuperseded
-from tertulia.domain.token_estimates import size, usage_so_far
 from tertulia.domain.turns import Delta
 
 # Whoever is chosen, rather than a provider by its name.

@@ -12,7 +12,6 @@ from starlette.responses import JSONResponse, Response
 
 from tertulia.api import problems
 from tertulia.api.openai.views import ErrorAnswer, ErrorBody
-from tertulia.domain.attempts import Refusal
 from tertulia.domain.errors import (
     FailureClass,
     InvalidInput,
@@ -22,6 +21,7 @@ from tertulia.domain.errors import (
     Unauthenticated,
     Unavailable,
 )
+from tertulia.domain.providers.attempts import Refusal
 
 # What follows from a provider's failure, where nobody else could answer either: status, type and code.
 _OF_FAILURES = {

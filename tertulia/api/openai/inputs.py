@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tertulia.domain.completions import ChatMessage, CompletionRequest, Tool, ToolCall, ToolChoice
 from tertulia.domain.errors import InvalidInput
+from tertulia.domain.providers.completions import ChatMessage, CompletionRequest, Tool, ToolCall, ToolChoice
 
 # Where a client names no bound. Of what an answer may cost at most, so much is reserved.
 _MAX_TOKENS = 4096

@@ -32,9 +32,9 @@ from tertulia.api.openai.views import (
 from tertulia.api.ports import ApiPorts, Ports
 from tertulia.api.waiting import walk_away
 from tertulia.domain.access import Scope
-from tertulia.domain.completions import FinishReason
 from tertulia.domain.errors import Forbidden, InvalidInput, NotFound, TertuliaError
 from tertulia.domain.ids import MessageId, SessionId, is_identifier
+from tertulia.domain.providers.completions import FinishReason
 
 router = APIRouter(prefix="/v1", tags=["openai"], route_class=errors.OpenAIRoute, dependencies=[allow(Scope.CHAT)])
 

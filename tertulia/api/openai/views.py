@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from tertulia.domain.completions import Completion, FinishReason, ToolCall, Usage
+from tertulia.domain.providers.completions import Completion, FinishReason, ToolCall, Usage
 
 
 class _Answered(BaseModel):

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from pydantic import JsonValue
 
+from tertulia.domain.definitions.templates import shown
 from tertulia.domain.errands import ITEM_CHARS, AnyRequest, Item
 from tertulia.domain.slots import phrases
-from tertulia.domain.templates import shown
 
 # Requests are short; in a longer message their words mean something else.
 _CHARS = 160

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from tertulia.domain.media_types import PDF, TEXT, WORD
+from tertulia.domain.recruiting.media_types import PDF, TEXT, WORD
 from tertulia.domain.slots import phrases
 from tertulia.domain.slots.kinds import DocumentSlot, TextSlot
 from tertulia.domain.slots.outcome import NotUnderstood, Outcome, Reason, Understood

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tertulia.domain.completions import ChatMessage, CompletionRequest, Usage
+from tertulia.domain.providers.completions import ChatMessage, CompletionRequest, Usage
 from tertulia.embedded.simulator.behaviours import Quota
 from tertulia.embedded.simulator.http import Request
 

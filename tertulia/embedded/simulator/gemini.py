@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tertulia.domain.completions import ChatMessage, CompletionRequest, Usage
+from tertulia.domain.providers.completions import ChatMessage, CompletionRequest, Usage
 from tertulia.embedded.simulator.behaviours import Quota
 from tertulia.embedded.simulator.http import Request
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tertulia.domain.completions import ChatMessage, CompletionRequest, Usage
+from tertulia.domain.providers.completions import ChatMessage, CompletionRequest, Usage
 from tertulia.embedded.simulator.behaviours import Quota
 from tertulia.embedded.simulator.http import Request
 

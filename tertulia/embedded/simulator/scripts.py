@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from tertulia.domain.completions import CompletionRequest
+from tertulia.domain.providers.completions import CompletionRequest
 from tertulia.embedded.simulator.behaviours import Behaviour
 
 Scripted = Behaviour | Callable[[CompletionRequest], Behaviour]

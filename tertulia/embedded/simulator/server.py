@@ -15,7 +15,7 @@ from typing import Self
 
 from pydantic import BaseModel, ValidationError
 
-from tertulia.domain.completions import CompletionRequest
+from tertulia.domain.providers.completions import CompletionRequest
 from tertulia.embedded.simulator import http
 from tertulia.embedded.simulator.anthropic import Messages
 from tertulia.embedded.simulator.behaviours import Answer, Behaviour

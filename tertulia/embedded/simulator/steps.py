@@ -11,7 +11,7 @@ from enum import Enum, auto
 from itertools import islice, repeat
 from typing import assert_never
 
-from tertulia.domain.completions import CompletionRequest, Usage
+from tertulia.domain.providers.completions import CompletionRequest, Usage
 from tertulia.embedded.simulator import http
 from tertulia.embedded.simulator.behaviours import (
     Answer,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from tertulia.domain.completions import CompletionRequest, Usage
+from tertulia.domain.providers.completions import CompletionRequest, Usage
 from tertulia.embedded.simulator.behaviours import Quota
 
 

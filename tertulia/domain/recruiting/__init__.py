@@ -1,0 +1,1 @@
+"""Jobs, the applications for them, and the people who apply."""
