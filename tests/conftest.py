@@ -14,6 +14,10 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from tertulia.embedded.postgres import EmbeddedPostgres
 from tertulia.embedded.temporal import EmbeddedTemporal
 
+# On a busy machine a worker may stand still for longer than the two seconds after which the SDK takes a workflow for
+# hung, and breaks into whatever runs.
+os.environ.setdefault("TEMPORAL_DEBUG", "1")
+
 # On a busy machine everything is slow; that says nothing of the code. Fixtures are shared by the examples of a test.
 # What is checked is the same everywhere; `make soak` looks for more.
 settings.register_profile(

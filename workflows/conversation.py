@@ -411,6 +411,7 @@ class Conversation:
                 wanted=self._wanted(messages),
                 at=self._now(),
             ),
+            summary=f"turn {turn}",
             **options.STORAGE,
         )
 
@@ -441,6 +442,7 @@ class Conversation:
                 applies=self._opening.applies,
                 figures=figures,
             ),
+            summary=f"turn {turn.number} · {turn.status}",
             **options.STORAGE,
         )
         if turn.withdraws:

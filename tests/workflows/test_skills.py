@@ -38,6 +38,11 @@ async def says(chat: Chat, *texts: str) -> str:
     return [(await chat.say(text)).text for text in texts][-1]
 
 
+def every_provider_says(simulator: ProviderSimulator, text: str) -> None:
+    for name in ("first", "second", "third"):
+        simulator.always(name, Answer(text=text))
+
+
 async def only_job(engine: Engine) -> Job:
     (job,) = (await PostgresJobs(engine.pool).find(ACME, JobFilter())).jobs
     return job
@@ -58,7 +63,10 @@ async def applies(engine: Engine, job: Job, user_id: str, name: str, **answers: 
     )
 
 
-async def test_a_recruiter_runs_a_job_by_chat_from_its_creation_to_its_end(engine: Engine) -> None:
+async def test_a_recruiter_runs_a_job_by_chat_from_its_creation_to_its_end(
+    engine: Engine, simulator: ProviderSimulator
+) -> None:
+    every_provider_says(simulator, "I would rather not suggest any questions.")
     chat = await opened(engine, "hiring", "recruiter")
     done = await says(
         chat, "create a job called Backend engineer", "Madrid", "You look after our shop.", "Python, SQL", "euros"
@@ -99,6 +107,31 @@ async def test_a_recruiter_runs_a_job_by_chat_from_its_creation_to_its_end(engin
         "Backend engineer is closed. It takes no applications any more.\n\nWhat can I do for you?"
     )
     assert (await only_job(engine)).status is JobStatus.CLOSED
+
+
+async def test_a_provider_suggests_what_the_usual_questions_do_not_ask(
+    engine: Engine, simulator: ProviderSimulator
+) -> None:
+    chat = await opened(engine, "hiring", "recruiter")
+    await says(chat, "create a job called Cook", "Madrid", "You run the ovens.", "Baking", "euros")
+    ovens = {
+        "text": "How many ovens have you run?",
+        "type": "number",
+        "must_have": True,
+        "weight": 0.5,
+        "choices": [],
+        "unit": None,
+        "best": 5,
+        "worst": 0,
+    }
+    every_provider_says(simulator, json.dumps({"questions": [ovens]}))
+
+    suggested = await says(chat, "suggest questions")
+    assert "1. How many ovens have you run? (number, weight 0.5, must-have)" in suggested
+    assert "2. " not in suggested
+    assert (await says(chat, "1")).startswith("Written: Cook has 1 questions now.")
+    (question,) = (await only_job(engine)).questions
+    assert (question.must_have, question.fit.best) == (True, 5)
 
 
 async def test_nobody_but_a_recruiter_creates_jobs_by_chat(engine: Engine) -> None:
