@@ -134,7 +134,7 @@ async def test_a_change_of_the_configuration_is_followed_by_all_workers(office: 
     here, there = await office.worker(), await office.worker()
     await here.update_provider_config(ONE, {"priority": 3})
 
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(20):
         await until(lambda: there.rank(Demand()).candidates[0].provider == TWO)
 
 

@@ -298,9 +298,9 @@ async def test_time_that_the_reader_takes_is_not_held_against_the_provider(
     simulator: ProviderSimulator, connect: Connect
 ) -> None:
     simulator.script("m", [Answer(gap_s=0.01)])
-    async for item in connect(clocks=Clocks(gap=0.5)).stream(REQUEST):
+    async for item in connect(clocks=Clocks(gap=4)).stream(REQUEST):
         if item == TextDelta(text="said: "):
-            await asyncio.sleep(0.8)
+            await asyncio.sleep(4.5)
     assert isinstance(item, Completion)
 
 
