@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from tertulia.domain.definitions.definition import Definition, Use
 from tertulia.domain.interpretation import Answers, Greeting, Interpretation, Question, Unclear
+from tertulia.domain.providers.completions import json_in
 from tertulia.domain.skills import SKILLS, Heard, Skill, request_said
 
 # Kinds of slot that take any words for an answer, those of a request too.
@@ -58,7 +59,7 @@ def choosable(definition: Definition, state: str) -> dict[str, Use]:
 
 def chosen(uses: Mapping[str, Use], text: str) -> Use | None:
     """Read a provider's choice; None where it has chosen nothing, or nothing that is on offer."""
-    body = text[text.find("{") : text.rfind("}") + 1]
+    body = json_in(text)
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tertulia.domain.errors import NotAdmitted, ProviderFailure, Unavailable
 from tertulia.domain.ids import TenantId
-from tertulia.domain.providers.completions import ChatMessage, CompletionRequest
+from tertulia.domain.providers.completions import ChatMessage, CompletionRequest, json_in
 from tertulia.domain.providers.configs import ProviderKind
 from tertulia.ports import Completions
 
@@ -61,9 +61,8 @@ class Structured:
             )
         except (ProviderFailure, NotAdmitted) as error:
             raise Unavailable("every provider", str(error)) from error
-        text = completion.text
         try:
-            return shape.model_validate_json(text[text.find("{") : text.rfind("}") + 1])
+            return shape.model_validate_json(json_in(completion.text))
         except ValidationError:
             # What is wrong quotes what was said.
             raise Unavailable("a provider's answer", "it has another shape than was asked for") from None

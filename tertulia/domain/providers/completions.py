@@ -141,3 +141,8 @@ class Completion(BaseModel):
     charged_usd: Decimal | None = None
     limits: RateLimits | None = None
     provider: str | None = None
+
+
+def json_in(text: str) -> str:
+    """Return the JSON object in an answer, without the words or the fence that some models put around it."""
+    return text[text.find("{") : text.rfind("}") + 1]

@@ -30,7 +30,8 @@ _MOST_FOUND = 50
 _HEAD_LINES = 8
 _CONTACT_LINES = 200
 _SKILL_CHARS = range(1, 41)
-_LONGEST_CAREER_YEARS = 60
+LONGEST_CAREER_YEARS = 60
+QUOTE_CHARS = 200
 _PERIODS_OF_A_LINE = 3
 
 _HEADINGS = {
@@ -198,7 +199,7 @@ def _lines(text: str) -> Iterator[_Line]:
 
 
 def _at(line: _Line, value: T) -> Found[T]:
-    return Found[T](value=value, line=line.number, quote=line.text[:200])
+    return Found[T](value=value, line=line.number, quote=line.text[:QUOTE_CHARS])
 
 
 def distinct(found: Iterator[Found[str]]) -> tuple[Found[str], ...]:
@@ -261,7 +262,7 @@ def _months_worked(text: str, today: date) -> set[int]:
         # Of "2015 - 2018" only the years between are certain, so it counts up to the beginning of the last one.
         this_month = today.year * 12 + today.month
         end = this_month if period["now"] else _month(period, "end", 0)
-        if 0 <= end - start < _LONGEST_CAREER_YEARS * 12 and end <= this_month:
+        if 0 <= end - start < LONGEST_CAREER_YEARS * 12 and end <= this_month:
             months |= set(range(start, end + 1))
     return months
 

@@ -7,6 +7,7 @@ from typing import Any, assert_never
 
 from pydantic import JsonValue
 
+from tertulia.domain.providers.completions import json_in
 from tertulia.domain.slots import choices, contacts, dates, money, numbers, phrases, texts
 from tertulia.domain.slots.kinds import (
     BooleanSlot,
@@ -173,7 +174,7 @@ def wanted(slot: Slot) -> str:
 
 def read_json(text: str) -> Any:
     """Read the `value` out of a provider's answer; None for whatever is not such an answer."""
-    body = text[text.find("{") : text.rfind("}") + 1]
+    body = json_in(text)
     try:
         answer: JsonValue = json.loads(body)
     except (ValueError, RecursionError):
