@@ -148,12 +148,14 @@ class Conversation:
         """Take the turn that has begun with these messages. Where a human is to answer, they are only kept."""
         self.transcript.add(self.transcript.written(self.turn + 1, arrivals))
         turn = self._next_turn(arrivals)
+        files = [arrival.attachment for arrival in arrivals if arrival.attachment]
         if self.owner is Owner.HUMAN or self._is_wanted_by_human():
             turn.stopped = TurnStatus.HANDED_OVER
+            for file in files:
+                self.machine = machine.keep(self.definition, self.machine, file, workflow.now())
             return await self._take(turn)
         self.earlier.push(turn.number, self.machine)
         text = "\n".join(arrival.text for arrival in arrivals)
-        files = [arrival.attachment for arrival in arrivals if arrival.attachment]
         await self._take(turn, PersonSaid(text=text, attachment=files[-1] if files else None), begun.ranking)
         self._remember_reply(turn, turn.number)
         return turn

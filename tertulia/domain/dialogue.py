@@ -97,19 +97,25 @@ class Dialogue:
         if name is None or self.state.ended:
             self._leave_nobody_without_an_answer()
             return
-        document = document_of_file(file.media_type, file.size_bytes)
-        facts = dict(self._told_by({slot: value for slot, value in file.facts.items() if self._is_open(slot)}))
-        self._set(skipped=tuple(slot for slot in self.state.skipped if slot != name))
-        self._know({name: document, **facts})
+        facts = self.keep(file)
         if self._spec().hand_over:
             return  # It is for the human to answer.
-        told = ", ".join(f"{label_of(self._slot(slot), slot)}: {shown(value)}" for slot, value in facts.items())
-        what = f"{shown(document)} ({told})" if told else shown(document)
-        self._say(self.definition.prompts.received, {"value": what})
+        document = document_of_file(file.media_type, file.size_bytes)
+        self._say(self.definition.prompts.received, {"value": self._with_facts(shown(document), facts)})
         if self.state.asking in {name, *facts}:
             self._go_on(after_answer=True)
         else:
             self._put_question()
+
+    def keep(self, file: Attachment) -> Mapping[str, JsonValue]:
+        """Take a file without a word, and return what it says for slots that were open."""
+        name = self.definition.document_slot
+        if name is None or self.state.ended:
+            return {}
+        facts = dict(self._told_by({slot: value for slot, value in file.facts.items() if self._is_open(slot)}))
+        self._set(skipped=tuple(slot for slot in self.state.skipped if slot != name))
+        self._know({name: document_of_file(file.media_type, file.size_bytes), **facts})
+        return facts
 
     def take(self, ask: Ask, text: str) -> None:
         """Use a provider's answer."""
@@ -178,10 +184,13 @@ class Dialogue:
         self._set(state=ERROR, came_from=self.state.came_from or self.state.state, pending=None, errand=None)
 
     def resume(self) -> None:
-        """Leave `error`, wait for no provider, and put the open question again."""
+        """Leave `error`, wait for no provider, and put the open question again, unless it was answered meanwhile."""
         self._leave_error()
         self._set(pending=None, errand=None)
-        self._put_question()
+        if self.state.asking is None or self.state.lacks(self.state.asking):
+            self._put_question()
+        else:
+            self._go_on(after_answer=True)
 
     def reply_again(self, ask: Ask) -> None:
         """Have a reply written anew."""
@@ -329,6 +338,9 @@ class Dialogue:
             return
         if asking in answers.values:
             self._say(self._slot(asking).thanks)
+        if answers.read:
+            what = label_of(self._slot(asking), asking)
+            self._say(self.definition.prompts.received, {"value": self._with_facts(what, answers.read)})
         self._go_on(after_answer=True)
         if answers.asks and self.state.asking is not None and self._can_reply():
             # The question just put is put again behind the reply.
@@ -657,6 +669,10 @@ class Dialogue:
     def _say(self, template: str, extra: Mapping[str, str] | None = None) -> None:
         if text := prompts.say(self.definition, self.state, template, extra):
             self.effects.append(Say(text=text))
+
+    def _with_facts(self, document: str, facts: Mapping[str, JsonValue]) -> str:
+        told = ", ".join(f"{label_of(self._slot(slot), slot)}: {shown(value)}" for slot, value in facts.items())
+        return f"{document} ({told})" if told else document
 
     def _leave_nobody_without_an_answer(self) -> None:
         if not self.effects:

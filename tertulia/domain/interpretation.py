@@ -2,14 +2,26 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 
 from pydantic import JsonValue
 
 from tertulia.domain.definitions.definition import Definition
-from tertulia.domain.slots import NotUnderstood, Reason, Slot, Understood, contacts, label_of, phrases, understand
+from tertulia.domain.recruiting import profiles, resumes
+from tertulia.domain.slots import (
+    NotUnderstood,
+    Reason,
+    Slot,
+    Understood,
+    accept,
+    contacts,
+    label_of,
+    phrases,
+    understand,
+)
+from tertulia.domain.slots.kinds import DocumentSlot
 
 # A correction is a short message; in a long one its words mean something else.
 _CORRECTION_CHARS = 160
@@ -54,10 +66,12 @@ class Answers:
 
     Attributes:
         asks: A question came along with the answers.
+        read: Of the values, those that rules have found in a document.
     """
 
     values: Mapping[str, JsonValue]
     asks: bool = False
+    read: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +147,7 @@ def interpret(
         return Answers(given)
     if given and slot.type in _FREE and contacts.is_only_contacts(text):
         return Answers(given)
-    return _answer(definition, asking, text, given, now)
+    return _answer(definition, known, asking, text, given, now)
 
 
 def _leaves_out(slot: Slot, text: str, now: datetime) -> bool:
@@ -145,7 +159,12 @@ def _leaves_out(slot: Slot, text: str, now: datetime) -> bool:
 
 
 def _answer(
-    definition: Definition, asking: str, text: str, given: Mapping[str, JsonValue], now: datetime
+    definition: Definition,
+    known: Mapping[str, JsonValue],
+    asking: str,
+    text: str,
+    given: Mapping[str, JsonValue],
+    now: datetime,
 ) -> Interpretation:
     slot = definition.slots[asking]
     statement, asks = (text, False) if slot.type == "text" and slot.may_ask else _parted(text)
@@ -153,6 +172,9 @@ def _answer(
         return Question()
     outcome = understand(slot, statement, now, definition.language)
     match outcome:
+        case Understood() if slot.type == "document":
+            read = dict(_told_by(definition, known, slot, text, now))
+            return Answers({asking: outcome.value, **given, **read}, asks, read)
         case Understood():
             return Answers({asking: outcome.value, **given}, asks)
         case NotUnderstood() if given:
@@ -163,6 +185,18 @@ def _answer(
             return Greeting()
         case _:
             return Unclear(outcome.reason)
+
+
+def _told_by(
+    definition: Definition, known: Mapping[str, JsonValue], document: DocumentSlot, text: str, now: datetime
+) -> Iterator[tuple[str, JsonValue]]:
+    """Find in a document what slots would ask for."""
+    wanted = profiles.TOLD_BY_RESUME & definition.asked - known.keys()
+    if document.reads != "resume" or not wanted:
+        return
+    for name, value in profiles.facts_in(resumes.parse(text, now.date())).items():
+        if name in wanted and isinstance(found := accept(definition.slots[name], value, now), Understood):
+            yield name, found.value
 
 
 def _named_along(

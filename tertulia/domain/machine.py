@@ -36,6 +36,7 @@ __all__ = [
     "advance",
     "allowed_transitions",
     "initial",
+    "keep",
     "next_action",
     "observe",
     "passages",
@@ -89,6 +90,13 @@ def observe(definition: Definition, state: MachineState, event: Event, now: date
     if rejected := _happen(definition, state, event, dialogue):
         return Observed(state, (rejected,))
     return Observed(dialogue.state, tuple(dialogue.effects), tuple(dialogue.passages), tuple(dialogue.misses))
+
+
+def keep(definition: Definition, state: MachineState, file: Attachment, now: datetime) -> MachineState:
+    """Take what a file is and says without a word, because a human has the conversation."""
+    dialogue = Dialogue(definition, state, now)
+    dialogue.keep(file)
+    return dialogue.state
 
 
 def passages(definition: Definition, state: MachineState, event: Event, now: datetime) -> list[tuple[str, str]]:

@@ -4,14 +4,22 @@ from typing import Any
 
 import pytest
 
+from tertulia.domain import machine
 from tertulia.domain.conversation import Attachment
-from tertulia.domain.events import PersonSaid
+from tertulia.domain.events import PersonSaid, Resumed
 from tertulia.domain.recruiting.media_types import PDF
 from tertulia.domain.slots import document_of_file
-from tests.domain.conversations import Conversation
+from tests.domain.conversations import NOW, Conversation
 from tests.domain.test_recruiting import recruiting, up_to
 
 FILE = document_of_file(PDF, 20_480)
+PASTED = """\
+Ada Lovelace
+Mathematician, London. ada@example.org, +44 20 7946 0958
+
+Experience
+1842 - 1843 Notes on the Analytical Engine; 12 years of experience.
+"""
 
 
 def sends(conversation: Conversation, *, media_type: str = PDF, **facts: Any) -> Conversation:
@@ -58,3 +66,42 @@ def test_a_file_that_comes_after_it_was_left_out_is_taken_all_the_same() -> None
 @pytest.mark.parametrize("value", [{}, {"media_type": "image/png", "size_bytes": 1}, {"media_type": PDF}])
 def test_what_describes_no_file_that_is_read_here_is_no_document(value: dict[str, object]) -> None:
     assert "resume" not in Conversation(up_to("name").definition, {"resume": value}).state.slots
+
+
+def test_a_resume_that_is_pasted_tells_what_a_file_would_tell() -> None:
+    conversation = recruiting().hears("I have a CV", PASTED)
+
+    excerpt = " ".join(PASTED.split())
+    assert conversation.state.slots["resume"] == {"characters": len(PASTED) - 1, "words": 22, "excerpt": excerpt}
+    assert conversation.state.known.keys() == {"resume", "name", "email", "phone", "experience_years"}
+    assert conversation.said == [
+        "Thank you, I have received résumé"
+        " (email: ada@example.org, experience: 12, name: Ada Lovelace, phone: +442079460958).",
+        "Which position are you applying for?",
+    ]
+
+
+def test_a_resume_that_is_pasted_does_not_go_before_what_the_person_has_said() -> None:
+    conversation = up_to("resume").hears(PASTED)
+
+    assert conversation.state.slots["name"] == "Ana López"
+    assert conversation.said == ["Are you allowed to work in the European Union?"]
+
+
+def test_a_document_that_is_no_resume_is_not_read() -> None:
+    reads_nothing = recruiting().definition
+    slots = reads_nothing.slots | {"resume": reads_nothing.slots["resume"].model_copy(update={"reads": None})}
+    conversation = Conversation(reads_nothing.model_copy(update={"slots": slots})).hears("I have a CV", PASTED)
+
+    assert conversation.state.known.keys() == {"resume", "email", "phone"}
+
+
+def test_a_file_is_kept_without_a_word_and_its_question_is_not_put_when_the_bot_goes_on() -> None:
+    asked = up_to("resume")
+    file = Attachment(media_type=PDF, size_bytes=20_480, facts={"name": "Somebody Else"})
+
+    kept = machine.keep(asked.definition, asked.state, file, NOW)
+    resumed = machine.advance(asked.definition, kept, Resumed(), NOW)
+
+    assert kept.slots == asked.state.slots | {"resume": FILE}
+    assert resumed.state.asking == "work_authorisation"

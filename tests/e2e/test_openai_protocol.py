@@ -51,8 +51,9 @@ async def client(cluster: Cluster) -> AsyncIterator[openai.AsyncOpenAI]:
 
 
 @pytest.fixture(autouse=True)
-async def _healthy(client: openai.AsyncOpenAI) -> None:
+async def _healthy(client: openai.AsyncOpenAI, simulator: ProviderSimulator) -> None:
     """Let the first provider be the one that is asked first, whatever it has done to the tests before."""
+    simulator.reset()
     for _ in range(25):
         await client.chat.completions.create(model="first", messages=ASKED)
 

@@ -16,6 +16,7 @@ _TOLD: Mapping[str, type | tuple[type, ...]] = {
     "location": str,
     "experience_years": (int, float),
 }
+TOLD_BY_RESUME = frozenset({"name", "email", "phone", "experience_years"})
 
 
 class Profile(Payload):
@@ -65,13 +66,7 @@ def told(profile: Profile, slots: Mapping[str, JsonValue], now: AwareDatetime) -
 
 def facts_in(resume: Resume) -> dict[str, str | float]:
     """Return what a résumé says that a chat would ask for otherwise, by the names of its slots."""
-    found = {
-        "name": resume.name,
-        "email": resume.email,
-        "phone": resume.phone,
-        "experience_years": resume.experience_years,
-    }
-    return {name: each.value for name, each in found.items() if each is not None}
+    return {name: found.value for name in sorted(TOLD_BY_RESUME) if (found := getattr(resume, name)) is not None}
 
 
 def filled_from(profile: Profile, resume: Resume, now: AwareDatetime) -> Profile:

@@ -96,10 +96,13 @@ class DocumentSlot(_Slot):
 
     Attributes:
         min_length: In characters.
+        reads: What kind of document it is, where what it says is not to be asked any more: a `resume` tells `name`,
+            `email`, `phone` and `experience_years`, as far as there are slots of these names.
     """
 
     type: Literal["document"]
     min_length: int = Field(default=40, ge=1)
+    reads: Literal["resume"] | None = None
 
 
 class NumberSlot(_Slot):
