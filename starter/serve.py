@@ -27,6 +27,7 @@ from tertulia.composition import (
 from tertulia.config import Settings
 from tertulia.console.mount import mount_pages
 from tertulia.console.ports import Pages
+from tertulia.domain.ids import TenantId
 from tertulia.provider_service.service import ProviderService
 from tertulia.storage.analytics import PostgresAnalytics
 from tertulia.storage.api_keys import PostgresApiKeys
@@ -99,6 +100,8 @@ def _pages(settings: Settings, ports: ApiPorts, pool: Pool) -> Pages:
         tickets=PostgresTickets(pool),
         temporal_ui=settings.temporal_ui,
         temporal_namespace=settings.temporal_namespace or "default",
+        chat_tenants=[TenantId(tenant) for tenant in settings.chat_tenants],
+        visitors=RateLimit(settings.chat_rate_limit) if settings.chat_rate_limit else None,
         embedders=[origin.strip() for origin in settings.chat_embedders.split(",") if origin.strip()],
         chat_css=settings.chat_css.read_text() if settings.chat_css else "",
     )

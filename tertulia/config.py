@@ -42,16 +42,19 @@ Name = Annotated[str, BeforeValidator(_lower), Field(pattern=PROVIDER_NAME_PATTE
 SealingKeys = Annotated[SecretStr, AfterValidator(_sealing_keys)]
 
 
+def _parted(given: object) -> object:
+    return tuple(part.strip() for part in given.split(",") if part.strip()) if isinstance(given, str) else given
+
+
 def _origins(given: object) -> object:
-    origins = (
-        tuple(origin.strip() for origin in given.split(",") if origin.strip()) if isinstance(given, str) else given
-    )
+    origins = _parted(given)
     if isinstance(origins, tuple) and not all(_ORIGIN.fullmatch(str(origin)) for origin in origins):
         raise ValueError("must be origins such as https://jobs.example.org, with commas in between")
     return origins
 
 
 Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]
+Tenants = Annotated[tuple[Identifier, ...], BeforeValidator(_parted), Field(min_length=1)]
 
 
 def _webhook_secret(secret: SecretStr) -> SecretStr:
@@ -95,6 +98,9 @@ class Settings(BaseModel):
         telegram_webhook_secret: Stands in the webhook's address, and comes with each of its calls.
         channel_settle_seconds: How long a message from a messenger waits for others that may belong before it.
         temporal_ui: Where the Temporal UI is, for the console's links; `tertulia up` knows its own.
+        chat_tenants: Whose chats there are on the web; links name one by `?tenant=`, or else mean the first one.
+        chat_rate_limit: What visitors of one address may do a second in these chats, in one process: begin one, write,
+            hand over a file; 0: any number.
         chat_embedders: Origins whose pages may show the chat in a frame, with commas in between.
         chat_css: A file of rules that come behind the chat's own.
         providers: In the order of preference; a name that was given twice counts once.
@@ -135,6 +141,8 @@ class Settings(BaseModel):
         "info", alias="TERTULIA_LOG_LEVEL"
     )
     temporal_ui: str | None = Field(None, alias="TERTULIA_TEMPORAL_UI", pattern=r"^https?://[^\s;,]+$")
+    chat_tenants: Tenants = Field(("default",), alias="TERTULIA_CHAT_TENANTS")
+    chat_rate_limit: float = Field(20, alias="TERTULIA_CHAT_RATE_LIMIT", ge=0)
     chat_embedders: str = Field("", alias="TERTULIA_CHAT_EMBEDDERS", pattern=_ORIGINS)
     chat_css: Path | None = Field(None, alias="TERTULIA_CHAT_CSS")
     worker_metrics: str | None = Field(None, alias="TERTULIA_WORKER_METRICS")

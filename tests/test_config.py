@@ -43,6 +43,13 @@ def test_what_belongs_to_other_programs_is_left_alone() -> None:
     assert _load(PATH="/bin", HOME="/root", TEMPORAL_TLS="true") == _load()
 
 
+def test_chats_on_the_web_are_those_of_the_tenants_that_are_named() -> None:
+    assert _load().chat_tenants == ("default",)
+    assert _load(TERTULIA_CHAT_TENANTS="acme, other").chat_tenants == ("acme", "other")
+    with pytest.raises(InvalidInput, match="TERTULIA_CHAT_TENANTS"):
+        _load(TERTULIA_CHAT_TENANTS="no name")
+
+
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError):
         _load().port = 1  # type: ignore[misc]

@@ -74,6 +74,11 @@ def test_every_setting_is_explained_with_its_default() -> None:
     told |= {
         str(f.alias): str(f.default).lower() for f in Settings.model_fields.values() if isinstance(f.default, bool)
     }
+    told |= {
+        str(f.alias): ",".join(f.default)
+        for f in Settings.model_fields.values()
+        if isinstance(f.default, tuple) and f.alias
+    }
     # Temporal's own default.
     told["TEMPORAL_NAMESPACE"] = "default"
     documented = _documented_defaults()

@@ -104,7 +104,7 @@ def signed() -> Any:
     return Depends(Guard(None, signed=True))
 
 
-def _caller(request: Request) -> access.Caller:
+async def _caller(request: Request) -> access.Caller:
     # Set by the guard, and by nothing else: a route without one fails here rather than show somebody's data.
     try:
         caller: access.Caller = request.state.caller
@@ -113,11 +113,11 @@ def _caller(request: Request) -> access.Caller:
     return caller
 
 
-def _tenant(request: Request) -> TenantId:
-    return _caller(request).tenant
+async def _tenant(request: Request) -> TenantId:
+    return (await _caller(request)).tenant
 
 
-def _session(request: Request) -> SessionRecord:
+async def _session(request: Request) -> SessionRecord:
     session: SessionRecord = request.state.session
     return session
 

@@ -185,7 +185,7 @@ class ApiPorts:
             raise Unavailable("the engine", "no worker has answered in time") from error
 
 
-def _ports(request: Request) -> ApiPorts:
+async def _ports(request: Request) -> ApiPorts:
     ports: ApiPorts = request.app.state.ports
     return ports
 

@@ -23,7 +23,7 @@ class RecruitingPorts:
     suggester: QuestionSuggester | None = None
 
 
-def _recruiting(request: Request) -> RecruitingPorts:
+async def _recruiting(request: Request) -> RecruitingPorts:
     ports: RecruitingPorts = request.app.state.ports.recruiting
     return ports
 

@@ -23,6 +23,7 @@ async def _take(request: Request) -> JSONResponse:
         record = await _record(request.headers.get("x-ticket", ""))
         if record is None:
             return JSONResponse({"problem": "This chat is gone. Please load the page again."}, status_code=404)
+        pages().count(request.client.host if request.client else "")
         api = pages().api
         message = await handed_over(api.recruiting, record, await request.body(), MessageId(new_id()))
         await api.taken(api.sessions.submit(record.session_id, message))

@@ -6,9 +6,8 @@ from starlette.responses import RedirectResponse, Response
 
 from tertulia.console.chat_view import ChatView
 from tertulia.console.ports import pages
-from tertulia.console.talk import Talk
-from tertulia.domain.errors import NotFound
-from tertulia.domain.ids import DefinitionName, is_identifier
+from tertulia.console.talk import Subject, Talk
+from tertulia.domain.ids import DefinitionName, TenantId, is_identifier
 
 _VIEWPORT = "width=device-width, initial-scale=1, viewport-fit=cover, interactive-widget=resizes-content"
 _HEAD = """<link rel="stylesheet" href="/chat/assets/chat.css"><script src="/chat/assets/storage.js"></script>"""
@@ -20,7 +19,10 @@ def add() -> None:
     ui.page("/chat/{definition}", viewport=_VIEWPORT)(_chat)
 
 
-def _offers() -> None:
+def _offers(tenant: str | None = None) -> Response | None:
+    known = _tenant(tenant)
+    if known is None:
+        return RedirectResponse("/chat", status_code=303)
     _dressed("Conversations")
     with ui.element("main").classes("offers"):
         ui.html("<h1>What would you like to talk about?</h1>", sanitize=False)
@@ -28,25 +30,32 @@ def _offers() -> None:
         with ui.element("ul"):
             for name in sorted(pages().api.definitions.names()):
                 with ui.element("li"):
-                    ui.link(pages().api.definitions.get(name).title, f"/chat/{name}")
+                    ui.link(pages().api.definitions.get(name).title, pages().chat(known, name) or "")
+    return None
 
 
-async def _chat(client: Client, definition: str, job: str | None = None) -> Response | None:
-    try:
-        application = pages().api.definitions.get(DefinitionName(definition))
-    except NotFound:
+async def _chat(client: Client, definition: str, job: str | None = None, tenant: str | None = None) -> Response | None:
+    known = _tenant(tenant)
+    if known is None or definition not in pages().api.definitions.names():
         return RedirectResponse("/chat", status_code=303)
+    application = pages().api.definitions.get(DefinitionName(definition))
     job_id = job if job and is_identifier(job) else None
     _dressed(application.title)
     view = ChatView(
         title=application.title,
         language=application.language,
-        place=f"tertulia:{definition}:{job_id or ''}",
+        place=f"tertulia:{definition}:{job_id or ''}" + ("" if tenant is None else f":{known}"),
         longest=application.limits.message_chars,
     )
-    talk = Talk(pages(), DefinitionName(definition), job_id, view)
-    client.on_delete(talk.leave)
+    about = Subject(known, DefinitionName(definition), job_id)
+    client.on_delete(Talk(pages(), about, view, visitor=client.ip).leave)
     return None
+
+
+def _tenant(named: str | None) -> TenantId | None:
+    """Return the tenant that a link names, or the first one; None for one that has no chats here."""
+    tenants = pages().chat_tenants
+    return tenants[0] if named is None else next((tenant for tenant in tenants if tenant == named), None)
 
 
 def _dressed(title: str) -> None:

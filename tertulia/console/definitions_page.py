@@ -40,7 +40,8 @@ async def _definition(operator: Operator, name: str) -> None:
     with frame(definition.title, "Applications"):
         with ui.element("div").classes("heading-row"):
             heading(definition.title, hint=f"{name}, version {definition.version}")
-            ui.link("Try it in the chat →", f"/chat/{name}", new_tab=True)
+            if chat := pages().chat(operator.tenant, name):
+                ui.link("Try it in the chat →", chat, new_tab=True)
         with panel("States"):
             ui.mermaid(diagram(definition), config=DIAGRAMS).classes("wide-diagram")
         with ui.element("div").classes("halves even"):

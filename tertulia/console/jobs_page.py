@@ -69,8 +69,9 @@ async def _job(operator: Operator, job_id: str) -> None:
     with frame(job.title, "Jobs"):
         with ui.element("div").classes("heading-row"):
             heading(job.title, hint=" · ".join(filter(None, (job.location, job.status, job.job_id))))
-            if job.status is JobStatus.OPEN:
-                ui.link("The chat for candidates →", f"/chat/recruiting?job={job.job_id}", new_tab=True)
+            chat = pages().chat(operator.tenant, "recruiting", job.job_id)
+            if chat and job.status is JobStatus.OPEN:
+                ui.link("The chat for candidates →", chat, new_tab=True)
         shown = _Candidates(operator, job)
         with panel("Candidates"):
             shown.build()

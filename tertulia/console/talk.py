@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -12,8 +12,16 @@ from tertulia.api.inputs import MAX_NUMBER, SendMessage
 from tertulia.console.chat_view import ChatView, Standing
 from tertulia.console.ports import Pages
 from tertulia.domain.conversation import IncomingMessage, Message, OpenSession, Undo
-from tertulia.domain.errors import InvalidInput, NotFound, Refused, SessionClosed, TertuliaError, Unavailable
-from tertulia.domain.ids import DefinitionName, MessageId, SessionId
+from tertulia.domain.errors import (
+    InvalidInput,
+    NotFound,
+    RateLimited,
+    Refused,
+    SessionClosed,
+    TertuliaError,
+    Unavailable,
+)
+from tertulia.domain.ids import DefinitionName, MessageId, SessionId, TenantId
 from tertulia.domain.session_events import (
     EventId,
     SessionEnded,
@@ -42,18 +50,30 @@ class _Earlier(BaseModel):
     before: int = Field(ge=1, le=MAX_NUMBER)
 
 
+class Subject(NamedTuple):
+    """Whom a page lets people talk with, and about what.
+
+    Attributes:
+        job_id: The job that the person applies for, where the page was opened for one.
+    """
+
+    tenant: TenantId
+    definition: DefinitionName
+    job_id: str | None = None
+
+
 class Talk:
     """Connects a chat that is shown with its session.
 
     Args:
-        job_id: The job that the person applies for, where the page was opened for one.
+        visitor: The address that the browser has.
     """
 
-    def __init__(self, pages: Pages, definition: DefinitionName, job_id: str | None, view: ChatView) -> None:
+    def __init__(self, pages: Pages, subject: Subject, view: ChatView, *, visitor: str) -> None:
         self._pages = pages
-        self._definition = definition
-        self._job_id = job_id
+        self._subject = subject
         self._view = view
+        self._visitor = visitor
         self._session: SessionId | None = None
         self._following: asyncio.Task[None] | None = None
         view.hears("hello", self._guarded(self._hello))
@@ -92,6 +112,7 @@ class Talk:
         message = IncomingMessage(text=said.text, message_id=said.message_id)
         message_id = MessageId(said.message_id)
         try:
+            self._pages.count(self._visitor)
             await self._pages.api.taken(self._pages.api.sessions.submit(self._session, message))
         except TertuliaError as error:
             self._view.refused(message_id, _told(error))
@@ -119,13 +140,17 @@ class Talk:
     async def _admitted(self, ticket: str) -> SessionId | None:
         """Find the session that a ticket is for; None where it is not one of this page's, which then begins anew."""
         session_id = await self._pages.tickets.admit(ticket)
-        record = session_id and await self._pages.api.records.get(session_id)
-        return record.session_id if record and record.definition == self._definition else None
+        record = await self._pages.api.records.get(session_id) if session_id else None
+        if record is None or (record.tenant, record.definition) != self._subject[:2]:
+            return None
+        return record.session_id
 
     async def _opened(self) -> SessionId:
+        self._pages.count(self._visitor)
         session_id = SessionId(new_id())
+        tenant, definition, job_id = self._subject
         opening = OpenSession(
-            definition=self._definition, user_id=f"web-{session_id}", channel=_CHANNEL, job_id=self._job_id
+            definition=definition, user_id=f"web-{session_id}", channel=_CHANNEL, job_id=job_id, tenant=tenant
         )
         await self._pages.api.taken(self._pages.api.sessions.open(session_id, opening))
         return session_id
@@ -203,6 +228,8 @@ def _told(error: TertuliaError) -> str:
     match error:
         case Unavailable():
             return "The server can't be reached at the moment. Nothing is lost: please try again in a little while."
+        case RateLimited():
+            return "That was a lot at once. Please wait a moment, then try again."
         case SessionClosed():
             return "This conversation has ended."
         case InvalidInput():

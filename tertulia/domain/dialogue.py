@@ -8,7 +8,6 @@ from pydantic import JsonValue
 
 from tertulia.domain import interpretation, message_router, prompts, scoring
 from tertulia.domain.conversation import Attachment, HandOverCause
-from tertulia.domain.definitions import guards
 from tertulia.domain.definitions.definition import Definition, State, Step, Use
 from tertulia.domain.definitions.lifecycle import ERROR
 from tertulia.domain.definitions.templates import shown
@@ -494,10 +493,10 @@ class Dialogue:
 
     def _crossroads(self, slot: str) -> dict[str, tuple[Mapping[str, JsonValue], str]]:
         """Tell what each state that decides something by a slot now works out, and where it leads."""
-        facts, states = self._facts(), self.definition.states
+        facts, states, words = self._facts(), self.definition.states, self.definition.vocabulary
         return {
             name: (
-                {each: guards.value(sets, self.definition.kinds, facts) for each, sets in states[name].sets.items()},
+                {each: words.value(sets, facts) for each, sets in states[name].sets.items()},
                 step.to if (step := self._step_of(states[name])) else name,
             )
             for name in self.definition.decided_by(slot)
@@ -614,7 +613,7 @@ class Dialogue:
         return bool(self.passages) and self.passages[-1][1] == self.state.state
 
     def _work_out(self, slot: str, expression: str) -> None:
-        found = guards.value(expression, self.definition.kinds, self._facts())
+        found = self.definition.vocabulary.value(expression, self._facts())
         outcome = accept(self._slot(slot), found, self._now, self.definition.language)
         if isinstance(outcome, Understood):
             self._know({slot: outcome.value})
@@ -629,7 +628,7 @@ class Dialogue:
         if step.when is None:
             return True
         left = self._first_lacking(self.definition.states[step.to]) is not None
-        return guards.holds(step.when, self.definition.kinds, self._facts() | {"questions_left": left})
+        return self.definition.vocabulary.holds(step.when, self._facts() | {"questions_left": left})
 
     def _facts(self) -> dict[str, JsonValue | datetime]:
         """Collect what expressions may mention."""

@@ -1,9 +1,13 @@
 import asyncio
+import inspect
 import socket
+from collections.abc import Iterator
 from contextlib import suppress
 
 import httpx
 import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import iter_route_contexts
 
 from starter.http_server import listen, serve_app
 from tertulia.domain.errors import CannotStart
@@ -30,6 +34,24 @@ async def test_answers_on_a_kept_connection_are_not_delayed() -> None:
         writer.close()
 
     assert delay_is_off
+
+
+async def test_no_request_goes_through_a_thread(world: World) -> None:
+    routes = [route for route in iter_route_contexts(world.app.routes) if getattr(route, "dependant", None)]
+    calls = [call for route in routes for call in _calls(route.dependant)]
+
+    assert calls
+    assert [call for call in calls if not _is_async(call)] == []
+
+
+def _is_async(call: object) -> bool:
+    return inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(type(call).__call__)
+
+
+def _calls(dependant: Dependant) -> Iterator[object]:
+    yield dependant.call
+    for dependency in dependant.dependencies:
+        yield from _calls(dependency)
 
 
 async def test_a_stop_lets_the_request_under_way_end(world: World) -> None:

@@ -74,9 +74,9 @@ def test_a_resume_that_is_pasted_tells_what_a_file_would_tell() -> None:
     excerpt = " ".join(PASTED.split())
     assert conversation.state.slots["resume"] == {"characters": len(PASTED) - 1, "words": 22, "excerpt": excerpt}
     assert conversation.state.known.keys() == {"resume", "name", "email", "phone", "experience_years"}
+    facts = "email: ada@example.org, experience: 12, name: Ada Lovelace, phone: +442079460958"
     assert conversation.said == [
-        "Thank you, I have received résumé"
-        " (email: ada@example.org, experience: 12, name: Ada Lovelace, phone: +442079460958).",
+        f"Thank you, I have received résumé ({facts}).",
         "Which position are you applying for?",
     ]
 

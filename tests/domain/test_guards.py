@@ -8,15 +8,17 @@ from hypothesis import strategies as st
 from tertulia.domain.definitions import guards
 from tertulia.domain.definitions.guards import Kind, Wrong
 
-KINDS = {
-    "age": Kind.NUMBER,
-    "topic": Kind.TEXT,
-    "member": Kind.YES_OR_NO,
-    "tags": Kind.TEXTS,
-    "day": Kind.DAY,
-    "now": Kind.DAY,
-    "answered": Kind.TEXTS,
-}
+WORDS = guards.vocabulary(
+    {
+        "age": Kind.NUMBER,
+        "topic": Kind.TEXT,
+        "member": Kind.YES_OR_NO,
+        "tags": Kind.TEXTS,
+        "day": Kind.DAY,
+        "now": Kind.DAY,
+        "answered": Kind.TEXTS,
+    }
+)
 KNOWN: dict[str, Any] = {
     "age": 6,
     "topic": "invoice",
@@ -49,23 +51,23 @@ KNOWN: dict[str, Any] = {
     ],
 )
 def test_a_condition_is_checked_and_holds(condition: str) -> None:
-    assert guards.check(condition, KINDS) is None
-    assert guards.holds(condition, KINDS, KNOWN)
+    assert WORDS.check(condition) is None
+    assert WORDS.holds(condition, KNOWN)
 
 
 @pytest.mark.parametrize("condition", ["age > 6", 'topic == "refund"', "!member", '"c" in tags', "day < now"])
 def test_a_condition_does_not_hold_where_it_is_not_so(condition: str) -> None:
-    assert guards.check(condition, KINDS) is None
-    assert not guards.holds(condition, KINDS, KNOWN)
+    assert WORDS.check(condition) is None
+    assert not WORDS.holds(condition, KNOWN)
 
 
 @pytest.mark.parametrize("condition", ["age > 5", "!(age > 5)", "age > 5 || age <= 5", "!member"])
 def test_a_condition_about_what_is_not_known_does_not_hold(condition: str) -> None:
-    assert not guards.holds(condition, KINDS, {})
+    assert not WORDS.holds(condition, {})
 
 
 def test_one_known_side_of_an_alternative_is_enough() -> None:
-    assert guards.holds('topic == "invoice" || age > 5', KINDS, {"topic": "invoice"})
+    assert WORDS.holds('topic == "invoice" || age > 5', {"topic": "invoice"})
 
 
 @pytest.mark.parametrize(
@@ -84,16 +86,16 @@ def test_one_known_side_of_an_alternative_is_enough() -> None:
     ],
 )
 def test_what_is_wrong_with_a_condition_is_told(condition: str, told: str) -> None:
-    wrong = guards.check(condition, KINDS)
+    wrong = WORDS.check(condition)
     assert isinstance(wrong, Wrong)
     assert wrong.what.startswith(told)
-    assert not guards.holds(condition, KINDS, KNOWN)
+    assert not WORDS.holds(condition, KNOWN)
 
 
 def test_a_condition_that_would_take_for_ever_is_given_up() -> None:
     endless = "tags.all(a, tags.all(b, tags.all(c, tags.all(d, true))))"
-    assert guards.check(endless, KINDS) is None
-    assert not guards.holds(endless, KINDS, {"tags": ["x"] * 500})
+    assert WORDS.check(endless) is None
+    assert not WORDS.holds(endless, {"tags": ["x"] * 500})
 
 
 @pytest.mark.parametrize(
@@ -108,8 +110,8 @@ def test_a_condition_that_would_take_for_ever_is_given_up() -> None:
     ],
 )
 def test_a_value_is_worked_out_as_slots_keep_it(expression: str, wanted: Kind, value: object) -> None:
-    assert guards.check(expression, KINDS, wanted) is None
-    assert guards.value(expression, KINDS, KNOWN) == value
+    assert WORDS.check(expression, wanted) is None
+    assert WORDS.value(expression, KNOWN) == value
 
 
 def test_what_names_are_compared_to_is_listed() -> None:
@@ -117,8 +119,10 @@ def test_what_names_are_compared_to_is_listed() -> None:
     assert guards.literals(condition) == [("topic", "x"), ("topic", "y"), ("topic", "z"), ("tags", "q")]
 
 
-@given(st.text(max_size=60), st.dictionaries(st.sampled_from(sorted(KINDS)), st.none() | st.integers() | st.text()))
+@given(
+    st.text(max_size=60), st.dictionaries(st.sampled_from(sorted(WORDS.kinds)), st.none() | st.integers() | st.text())
+)
 def test_no_text_and_no_value_makes_an_expression_raise(expression: str, known: dict[str, Any]) -> None:
-    guards.check(expression, KINDS)
-    guards.holds(expression, KINDS, known)
-    guards.holds("age > 5 && member && day > now && topic in tags", KINDS, known)
+    WORDS.check(expression)
+    WORDS.holds(expression, known)
+    WORDS.holds("age > 5 && member && day > now && topic in tags", known)

@@ -58,7 +58,7 @@ async def cluster(tmp_path_factory: pytest.TempPathFactory, simulator: ProviderS
     environment = {"PRIMARY_PROVIDER": "first", "SECONDARY_PROVIDER": "second", "FALLBACK_PROVIDER": "second"}
     for name in ("first", "second"):
         environment |= {f"{name.upper()}_BASE_URL": simulator.url, f"{name.upper()}_MODEL": name}
-    environment |= {"TERTULIA_CHAT_EMBEDDERS": EMBEDDER}
+    environment |= {"TERTULIA_CHAT_EMBEDDERS": EMBEDDER, "TERTULIA_CHAT_TENANTS": "default,acme"}
     async with Cluster(tmp_path_factory.mktemp("cluster"), environment, guarded=True) as running:
         yield running
 

@@ -190,3 +190,16 @@ async def test_what_is_said_on_one_device_is_shown_on_the_other(visits: Visits) 
 
     await ada.reads("Nice to meet you, Ada Lovelace!")
     assert await ada.said_by("user") == ["Ada Lovelace"]
+
+
+async def test_a_link_leads_to_the_chats_of_another_tenant(visits: Visits, cluster: Cluster) -> None:
+    ada = await visits()
+    await ada.opens("/chat?tenant=acme")
+    await ada.page.get_by_role("link", name="Recruiting assistant").click()
+    await ada.reads(EXCHANGES[0].question)
+    await ada.opens("/chat/recruiting?tenant=nobody")
+    await ada.reads("What would you like to talk about?")
+
+    assert ada.page.url.endswith("/chat")
+    (opened,) = await cluster.rows("select tenant from sessions where channel = 'web' order by created_at desc limit 1")
+    assert opened["tenant"] == "acme"

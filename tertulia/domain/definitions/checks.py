@@ -167,8 +167,8 @@ def _expressions(definition: "Definition") -> Iterator[Inconsistency]:
 def _expression(
     path: Path, expression: str, definition: "Definition", wanted: Kind = Kind.YES_OR_NO
 ) -> Iterator[Inconsistency]:
-    if wrong := guards.check(expression, definition.kinds, wanted):
-        known = f"; there are {', '.join(sorted(definition.kinds))}" if "nothing is called" in wrong.what else ""
+    if wrong := definition.vocabulary.check(expression, wanted):
+        known = f"; there are {', '.join(definition.vocabulary.kinds)}" if "nothing is called" in wrong.what else ""
         yield Inconsistency(path, f"{wrong.what}{known}")
         return
     for name, text in guards.literals(expression):

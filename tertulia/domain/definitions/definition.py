@@ -13,7 +13,16 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tertulia.domain.compact import Compact
 from tertulia.domain.definitions import checks as definition_checks
-from tertulia.domain.definitions.guards import BUILT_IN, RESULT_KINDS, Expression, Kind, kind_of, names
+from tertulia.domain.definitions.guards import (
+    BUILT_IN,
+    RESULT_KINDS,
+    Expression,
+    Kind,
+    Vocabulary,
+    kind_of,
+    names,
+    vocabulary,
+)
 from tertulia.domain.definitions.lifecycle import LIFE_CYCLE
 from tertulia.domain.definitions.wording import Wording, reworded
 from tertulia.domain.ids import DefinitionHash, Identifier
@@ -448,11 +457,11 @@ class Definition(Compact):
         return frozenset(found)
 
     @cached_property
-    def kinds(self) -> dict[str, Kind]:
+    def vocabulary(self) -> Vocabulary:
         """What expressions may mention."""
         known = {name: kind_of(slot) for name, slot in self.slots.items()}
         results = RESULT_KINDS if any(state.score for state in self.states.values()) else {}
-        return dict.fromkeys(self.context, Kind.TEXT) | known | results | BUILT_IN
+        return vocabulary(dict.fromkeys(self.context, Kind.TEXT) | known | results | BUILT_IN)
 
 
 class CheckedDefinition(Definition):

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, NamedTuple
 
 from cel_expr_python import cel
@@ -130,45 +130,68 @@ def literals(expression: str) -> list[tuple[str, str]]:
     return [(name, text[1:-1]) for name, text in (*compared, *listed, *contained)]
 
 
-def check(expression: str, kinds: Mapping[str, Kind], wanted: Kind = Kind.YES_OR_NO) -> Wrong | None:
-    """Check an expression, and that it yields what is wanted.
+class Vocabulary:
+    """What expressions of a definition may mention.
 
-    Args:
-        kinds: What can be mentioned.
-
-    Returns:
-        What is wrong with it; None where nothing is.
+    Attributes:
+        kinds: By name.
     """
-    compiled = _compiled(expression, _declared(expression, kinds))
-    if isinstance(compiled, Wrong):
-        return compiled
-    given = compiled.return_type()
-    if given != _TYPES[wanted] and not (wanted is Kind.NUMBER and given == cel.Type.INT):
-        given_name = given.name().lower()
-        return Wrong(f"this yields {_WORDS.get(given_name, given_name)}, where {wanted} is needed")
-    return None
 
+    def __init__(self, kinds: Mapping[str, Kind]) -> None:
+        self.kinds = kinds
 
-def holds(expression: str, kinds: Mapping[str, Kind], known: Mapping[str, JsonValue | datetime]) -> bool:
-    """Tell whether a condition holds for what is known. Never raises."""
-    return value(expression, kinds, known) is True
+    def check(self, expression: str, wanted: Kind = Kind.YES_OR_NO) -> Wrong | None:
+        """Check an expression, and that it yields what is wanted.
 
-
-def value(expression: str, kinds: Mapping[str, Kind], known: Mapping[str, JsonValue | datetime]) -> JsonValue:
-    """Work an expression out; None where that is not possible. Never raises.
-
-    Args:
-        known: Values of what `kinds` declares, as slots keep them.
-    """
-    compiled = _compiled(expression, _declared(expression, kinds))
-    if isinstance(compiled, Wrong):
+        Returns:
+            What is wrong with it; None where nothing is.
+        """
+        compiled = _compiled(self, expression)
+        if isinstance(compiled, Wrong):
+            return compiled
+        given = compiled.return_type()
+        if given != _TYPES[wanted] and not (wanted is Kind.NUMBER and given == cel.Type.INT):
+            given_name = given.name().lower()
+            return Wrong(f"this yields {_WORDS.get(given_name, given_name)}, where {wanted} is needed")
         return None
-    mentioned = [name for name in names(expression) if name in kinds and known.get(name) is not None]
-    try:
-        found = compiled.eval(data={name: _given(kinds[name], known[name]) for name in mentioned})
-        return None if found.type() == cel.Type.ERROR else _plain(found.plain_value())
-    except (RuntimeError, TypeError, ValueError, OverflowError):
-        return None  # The interpreter's bounds were reached, or a value is not of its kind.
+
+    def holds(self, expression: str, known: Mapping[str, JsonValue | datetime]) -> bool:
+        """Tell whether a condition holds for what is known. Never raises."""
+        return self.value(expression, known) is True
+
+    def value(self, expression: str, known: Mapping[str, JsonValue | datetime]) -> JsonValue:
+        """Work an expression out; None where that is not possible. Never raises.
+
+        Args:
+            known: Values of what can be mentioned, as slots keep them.
+        """
+        compiled = _compiled(self, expression)
+        if isinstance(compiled, Wrong):
+            return None
+        kinds = self.kinds
+        mentioned = [name for name in names(expression) if name in kinds and known.get(name) is not None]
+        try:
+            found = compiled.eval(data={name: _given(kinds[name], known[name]) for name in mentioned})
+            return None if found.type() == cel.Type.ERROR else _plain(found.plain_value())
+        except (RuntimeError, TypeError, ValueError, OverflowError):
+            return None  # The interpreter's bounds were reached, or a value is not of its kind.
+
+    # Compiling in an environment of its own would take twenty times as long for each expression.
+    @cached_property
+    def environment(self) -> cel.Env:
+        """The compiler, with everything declared."""
+        variables = {name: _TYPES[kind] for name, kind in self.kinds.items()}
+        return cel.NewEnv(config=_STANDARD, variables=variables, functions=_FUNCTIONS)
+
+
+def vocabulary(kinds: Mapping[str, Kind]) -> Vocabulary:
+    """Return the vocabulary of these names, the same one for all definitions that have them."""
+    return _vocabulary(frozenset(kinds.items()))
+
+
+@lru_cache(maxsize=256)
+def _vocabulary(kinds: frozenset[tuple[str, Kind]]) -> Vocabulary:
+    return Vocabulary(dict(sorted(kinds)))
 
 
 def _plain(found: Any) -> JsonValue:
@@ -187,16 +210,10 @@ def _given(kind: Kind, known: JsonValue | datetime) -> Any:
             return known
 
 
-def _declared(expression: str, kinds: Mapping[str, Kind]) -> frozenset[tuple[str, Kind]]:
-    return frozenset((name, kinds[name]) for name in names(expression) if name in kinds)
-
-
 @lru_cache(maxsize=4096)
-def _compiled(expression: str, declared: frozenset[tuple[str, Kind]]) -> "cel.Expression | Wrong":
-    variables = {name: _TYPES[kind] for name, kind in sorted(declared)}
-    environment = cel.NewEnv(config=_STANDARD, variables=variables, functions=_FUNCTIONS)
+def _compiled(words: Vocabulary, expression: str) -> "cel.Expression | Wrong":
     try:
-        return environment.compile(expression)
+        return words.environment.compile(expression)
     except RuntimeError as error:
         return Wrong(_told(str(error)))
 

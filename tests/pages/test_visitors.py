@@ -1,0 +1,108 @@
+"""What a browser's part in a chat is held to, without the browser."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from tertulia.api.rate_limit import RateLimit
+from tertulia.console.ports import Pages
+from tertulia.console.talk import Subject, Talk
+from tertulia.domain.definitions.definition import Definition
+from tertulia.domain.ids import DefinitionName, SessionId, TenantId
+from tertulia.domain.turns import SessionFilter
+from tests.api.conftest import GREETER, World
+
+ACME, OTHER = TenantId("acme"), TenantId("other")
+SUBJECT = Subject(ACME, DefinitionName("greeter"))
+
+
+class Browser:
+    """The view as a chat sees it: what can be sent from there, and what was shown in it."""
+
+    def __init__(self) -> None:
+        self.sends: dict[str, Callable[[Any], Any]] = {}
+        self.shown: list[tuple[str, Any]] = []
+
+    def hears(self, event: str, handler: Callable[[Any], Any]) -> None:
+        self.sends[event] = handler
+
+    def begin(self, ticket: str, *_: Any, **__: Any) -> None:
+        self.shown.append(("begin", ticket))
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *what: self.shown.append((name, what))
+
+
+class Tickets:
+    async def issue(self, session_id: SessionId, _: Any) -> str:
+        return f"for {session_id}"
+
+    async def admit(self, ticket: str) -> SessionId | None:
+        return SessionId(ticket.removeprefix("for "))
+
+
+class Pinned:
+    async def pinned(self, _: str) -> Definition:
+        return GREETER
+
+
+@pytest.fixture
+def world() -> World:
+    return World(FastAPI())
+
+
+def _pages(world: World, **settings: Any) -> Pages:
+    return Pages(api=world.app.state.ports, pinned=Pinned(), tickets=Tickets(), **settings)
+
+
+async def _visits(
+    pages: Pages, ticket: str | None = None, *, subject: Subject = SUBJECT, visitor: str = "a"
+) -> Browser:
+    browser = Browser()
+    talk = Talk(pages, subject, browser, visitor=visitor)  # type: ignore[arg-type]  # no browser behind it
+    await browser.sends["hello"]({"ticket": ticket})
+    talk.leave()
+    return browser
+
+
+async def test_a_chat_belongs_to_the_tenant_of_its_page_and_goes_on_in_no_other_ones(world: World) -> None:
+    pages = _pages(world, chat_tenants=(ACME, OTHER))
+    (_, ticket) = (await _visits(pages)).shown[0]
+    again = await _visits(pages, ticket)
+    elsewhere = await _visits(pages, ticket, subject=Subject(OTHER, SUBJECT.definition))
+
+    assert again.shown[0] == ("begin", ticket)
+    assert elsewhere.shown[0][1] != ticket
+    assert len((await world.records.find(SessionFilter(tenant=ACME))).sessions) == 1
+    assert len((await world.records.find(SessionFilter(tenant=OTHER))).sessions) == 1
+
+
+async def test_what_comes_from_one_address_has_a_bound_and_others_have_their_own(world: World) -> None:
+    pages = _pages(world, chat_tenants=(ACME,), visitors=RateLimit(1, monotonic=lambda: 0.0))
+    first = await _visits(pages)
+    await first.sends["say"]({"text": "one", "message_id": "m1"})
+    await first.sends["say"]({"text": "two", "message_id": "m2"})
+    late = await _visits(pages)
+    other = await _visits(pages, visitor="b")
+
+    assert first.shown[1:] == [
+        ("taken", ("m1",)),
+        ("refused", ("m2", "That was a lot at once. Please wait a moment, then try again.")),
+    ]
+    assert late.shown == [("tell", ("That was a lot at once. Please wait a moment, then try again.",))]
+    assert other.shown[0][0] == "begin"
+
+
+@pytest.mark.parametrize(
+    ("tenant", "job", "address"),
+    [
+        (ACME, None, "/chat/greeter"),
+        (ACME, "job-1", "/chat/greeter?job=job-1"),
+        (OTHER, "job-1", "/chat/greeter?job=job-1&tenant=other"),
+        (TenantId("third"), None, None),
+    ],
+)
+def test_links_lead_to_the_chats_of_a_tenant(world: World, tenant: TenantId, job: str | None, address: str) -> None:
+    assert _pages(world, chat_tenants=(ACME, OTHER)).chat(tenant, "greeter", job) == address
