@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
+from weakref import WeakValueDictionary
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
@@ -57,7 +58,7 @@ with workflow.unsafe.imports_passed_through():
         SlotEdited,
         TransitionRequested,
     )
-    from tertulia.domain.ids import MessageId, SessionId, TenantId
+    from tertulia.domain.ids import DefinitionHash, MessageId, SessionId, TenantId
     from tertulia.domain.machine import MachineState
     from tertulia.domain.observations import Progress, TurnFigures, TurnObserver
     from tertulia.domain.turns import (
@@ -81,6 +82,9 @@ with workflow.unsafe.imports_passed_through():
 _ASKS_PER_TURN = 5
 # Close enough to choose by: the call itself counts what it sends.
 _CHARS_PER_TOKEN = 4
+
+# The sessions of a worker share their definitions, which never change: they are a good part of what a session holds.
+_DEFINITIONS: WeakValueDictionary[DefinitionHash, Definition] = WeakValueDictionary()
 
 
 class Conversation:
@@ -118,8 +122,8 @@ class Conversation:
         self._is_superseded = is_superseded
         self._is_closing = is_closing
         self._is_wanted_by_human = is_wanted_by_human
-        self.definition = definition
         self.definition_hash = definition.content_hash()
+        self.definition = _DEFINITIONS.setdefault(self.definition_hash, definition)
         self.machine: MachineState = machine.initial(definition)
         self.status = SessionStatus.OPEN
         self.hand_over: HandOverContext | None = None

@@ -1,11 +1,13 @@
 """The life of a turn, on the real server."""
 
 import asyncio
+import gc
 from datetime import UTC, datetime
 
 import pytest
 
 from tertulia.domain.conversation import Close, IncomingMessage, OpenSession, TransitionTo, TurnStatus
+from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.errors import FailureClass, InvalidInput, NotFound, SessionClosed, TransitionRefused
 from tertulia.embedded.simulator import Answer, BlackHole, ProviderSimulator, Status
 from tests.engine import Engine
@@ -23,6 +25,15 @@ async def test_a_session_greets_and_answers(engine: Engine) -> None:
         (2, 1, "user", "Hello there"),
         (3, 1, "assistant", "You said: Hello there"),
     ]
+
+
+async def test_the_sessions_of_a_worker_hold_their_definition_once(engine: Engine) -> None:
+    for _ in range(3):
+        assert (await (await engine.chat("support")).say("My name is Ada")).status is TurnStatus.ANSWERED
+    gc.collect()
+    held = [each for each in gc.get_objects() if type(each) is Definition and each.name == "support"]
+    # The activities hold one, too.
+    assert len(held) <= 2
 
 
 async def test_the_same_message_id_sent_five_times_at_once_gets_one_turn(engine: Engine) -> None:
