@@ -11,8 +11,10 @@ from temporalio.exceptions import ApplicationError
 
 from tertulia.domain.conversation import (
     Action,
+    Attachment,
     Close,
     HandOverToHuman,
+    IncomingMessage,
     Intervention,
     NextAction,
     OperatorMessage,
@@ -27,6 +29,8 @@ from tertulia.domain.conversation import (
 )
 from tertulia.domain.errors import ActionRefused, InvalidInput, SessionClosed, TransitionRefused
 from tertulia.domain.ids import MessageId
+from tertulia.domain.recruiting.media_types import PDF
+from tertulia.domain.slots import document_of_file
 from tertulia.embedded.simulator import BlackHole, ProviderSimulator
 from tertulia.storage.sessions import PostgresSessionRecords
 from tertulia.storage.turns import PostgresTurns
@@ -127,6 +131,21 @@ async def test_who_takes_over_finds_the_context(engine: Engine) -> None:
     intervention = (await chat.turn(2)).intervention
     assert intervention
     assert (intervention.action, intervention.operator, intervention.cause) == ("hand_over", "eva", "operator")
+
+
+async def test_a_file_that_comes_while_a_human_has_the_session_is_taken_and_not_asked_for_afterwards(
+    engine: Engine,
+) -> None:
+    chat = await engine.chat("recruiting")
+    await chat.say("Ada Lovelace")
+    await _ordered(chat, HandOverToHuman())
+    file = Attachment(media_type=PDF, size_bytes=2048, facts={"email": "ada@example.org", "name": "Somebody Else"})
+    sent = await engine.sessions.send(chat.id, IncomingMessage(text="[a file]", message_id="f", attachment=file))
+    assert (sent.status, sent.text, sent.owner) == (TurnStatus.HANDED_OVER, "", Owner.HUMAN)
+    slots = (await _view(chat)).slots
+    assert slots == {"name": "Ada Lovelace", "email": "ada@example.org", "resume": document_of_file(PDF, 2048)}
+    taken_back = await _ordered(chat, TakeBack())
+    assert taken_back.text == "And what is your phone number, with the country code?"
 
 
 async def test_support_hands_over_by_its_rule_and_goes_on_where_the_human_says(engine: Engine) -> None:
