@@ -1,18 +1,16 @@
-"""What the simulated platforms have in common: a server, a script for what is sent, and calls of our webhooks."""
+"""What the simulated platforms have in common: answers, a script for what is sent, and calls of our webhooks."""
 
 import asyncio
-from asyncio import StreamReader, StreamWriter
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from types import TracebackType
-from typing import Self, TypeAlias
+from typing import TypeAlias
 
 import httpx
 
-from tertulia.embedded.simulator import http
-from tertulia.embedded.simulator.http import Request
+from tertulia.embedded.http import Request
+from tertulia.embedded.loopback import Connection, Serving
 
 # A platform goes on for days; this is for an API that restarts.
 _TRIES = 200
@@ -113,51 +111,19 @@ class SendingScript:
         self._news = asyncio.Event()
 
 
-class Loopback:
-    """HTTP on 127.0.0.1, serving at `url` inside `async with`. An answer of None leaves the caller waiting."""
+def answering(answer: Answering) -> Serving:
+    """Serve whole answers; None leaves the caller waiting."""
 
-    def __init__(self, answer: Answering, *, port: int = 0) -> None:
-        self._answer = answer
-        self._port = port
-        self._conversations: dict[asyncio.Task[None], StreamWriter] = {}
+    async def serve(request: Request, connection: Connection) -> bool:
+        written = await answer(request)
+        if written is None:
+            await connection.reader.read(1)
+            return False
+        connection.writer.write(written)
+        await connection.writer.drain()
+        return True
 
-    @property
-    def url(self) -> str:
-        """Where it serves, without a slash at the end."""
-        return f"http://127.0.0.1:{self._port}"
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._converse, "127.0.0.1", self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._server.close()
-        for task, writer in tuple(self._conversations.items()):
-            writer.transport.abort()
-            task.cancel()
-        await asyncio.gather(*self._conversations, return_exceptions=True)
-        await self._server.wait_closed()
-
-    async def _converse(self, reader: StreamReader, writer: StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._conversations[task] = writer
-        try:
-            while request := await http.read_request(reader):
-                answer = await self._answer(request)
-                if answer is None:
-                    await reader.read(1)
-                    break
-                writer.write(answer)
-                await writer.drain()
-        except (ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            del self._conversations[task]
-            writer.close()
+    return serve
 
 
 class WebhookCaller:

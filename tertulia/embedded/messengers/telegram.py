@@ -9,9 +9,10 @@ from secrets import token_hex
 from types import TracebackType
 from typing import Any, Self
 
-from tertulia.embedded.messengers.platform import Loopback, Refuse, SendingScript, Sent, WebhookCaller
-from tertulia.embedded.simulator import http
-from tertulia.embedded.simulator.http import Request
+from tertulia.embedded import http
+from tertulia.embedded.http import Request
+from tertulia.embedded.loopback import Loopback
+from tertulia.embedded.messengers.platform import Refuse, SendingScript, Sent, WebhookCaller, answering
 
 _TEXT_CHARS = 4096
 
@@ -47,7 +48,7 @@ class TelegramSimulator:
         self._now = now
         self._updates = count(730_000_001)
         self._numbers = count(1)
-        self._server = Loopback(self._answer)
+        self._server = Loopback(answering(self._answer))
         self._exit = AsyncExitStack()
 
     @property

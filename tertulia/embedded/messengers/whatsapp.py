@@ -12,9 +12,10 @@ from secrets import token_hex
 from types import TracebackType
 from typing import Any, Self
 
-from tertulia.embedded.messengers.platform import Loopback, Refuse, SendingScript, Sent, WebhookCaller
-from tertulia.embedded.simulator import http
-from tertulia.embedded.simulator.http import Request
+from tertulia.embedded import http
+from tertulia.embedded.http import Request
+from tertulia.embedded.loopback import Loopback
+from tertulia.embedded.messengers.platform import Refuse, SendingScript, Sent, WebhookCaller, answering
 
 PHONE_NUMBER_ID = "106540352242922"
 TEMPLATE = "simulated_follow_up"
@@ -55,7 +56,7 @@ class WhatsAppSimulator:
         self._now = now
         self._heard: dict[str, datetime] = {}
         self._numbers = count(1)
-        self._server = Loopback(self._answer)
+        self._server = Loopback(answering(self._answer))
         self._exit = AsyncExitStack()
         self._reports: set[asyncio.Task[object]] = set()
 

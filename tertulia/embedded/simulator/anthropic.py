@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tertulia.domain.providers.completions import ChatMessage, CompletionRequest, Usage
+from tertulia.embedded.http import Request
 from tertulia.embedded.simulator.behaviours import Quota
-from tertulia.embedded.simulator.http import Request
 
 _FINISH = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 _ERRORS = {

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tertulia.domain.providers.completions import ChatMessage, CompletionRequest, Usage
+from tertulia.embedded.http import Request
 from tertulia.embedded.simulator.behaviours import Quota
-from tertulia.embedded.simulator.http import Request
 
 _MODEL = re.compile(r"/models/([^/:]+)")
 _FINISH = {"stop": "STOP", "length": "MAX_TOKENS", "tool_calls": "STOP", "content_filter": "SAFETY"}

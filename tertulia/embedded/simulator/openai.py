@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tertulia.domain.providers.completions import ChatMessage, CompletionRequest, Usage
+from tertulia.embedded.http import Request
 from tertulia.embedded.simulator.behaviours import Quota
-from tertulia.embedded.simulator.http import Request
 
 PRICE_PER_TOKEN_USD = 0.000001
 

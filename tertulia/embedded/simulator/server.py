@@ -16,11 +16,12 @@ from typing import Self
 from pydantic import BaseModel, ValidationError
 
 from tertulia.domain.providers.completions import CompletionRequest
-from tertulia.embedded.simulator import http
+from tertulia.embedded import http
+from tertulia.embedded.http import Request
+from tertulia.embedded.loopback import Connection, Loopback
 from tertulia.embedded.simulator.anthropic import Messages
 from tertulia.embedded.simulator.behaviours import Answer, Behaviour
 from tertulia.embedded.simulator.gemini import GenerateContent
-from tertulia.embedded.simulator.http import Request
 from tertulia.embedded.simulator.ollama import ChatLines
 from tertulia.embedded.simulator.openai import ChatCompletions
 from tertulia.embedded.simulator.scripts import Exchange, Scripted, Scripts
@@ -74,32 +75,24 @@ class ProviderSimulator:
 
     def __init__(self, *, port: int = 0, default: Scripted = Answer()) -> None:  # noqa: B008 (it is frozen)
         self.log: deque[Exchange] = deque(maxlen=MAX_LOG)
-        self._port = port
+        self._server = Loopback(self._serve, port=port)
         self._scripts = Scripts(default)
-        self._conversations: dict[asyncio.Task[None], StreamWriter] = {}
-        self._connections = 0
         self._exchanges = 0
         self._news = asyncio.Event()
 
     @property
     def url(self) -> str:
         """Where it serves, without a slash at the end."""
-        return f"http://127.0.0.1:{self._port}"
+        return self._server.url
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._converse, "127.0.0.1", self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
+        await self._server.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._server.close()
-        for task, writer in tuple(self._conversations.items()):
-            writer.transport.abort()
-            task.cancel()
-        await asyncio.gather(*self._conversations, return_exceptions=True)
-        await self._server.wait_closed()
+        await self._server.__aexit__(kind, error, traceback)
 
     def script(self, target: str, behaviours: Iterable[Scripted]) -> None:
         """Say what to do with the next requests to a target, one behaviour each; a function makes it from the request.
@@ -131,28 +124,12 @@ class ProviderSimulator:
         """Wait until no request is being answered."""
         await self.until(lambda log: all(exchange.outcome != "running" for exchange in log))
 
-    async def _converse(self, reader: StreamReader, writer: StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._conversations[task] = writer
-        self._connections += 1
-        connection = self._connections
-        try:
-            while request := await http.read_request(reader):
-                if not await self._serve(request, connection, reader, writer):
-                    break
-        except (ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            del self._conversations[task]
-            writer.close()
-
-    async def _serve(self, request: Request, connection: int, reader: StreamReader, writer: StreamWriter) -> bool:
-        """Answer one request; return whether the connection can serve another."""
+    async def _serve(self, request: Request, connection: Connection) -> bool:
+        _, reader, writer = connection
         if request.path.startswith(_CONTROL):
             writer.write(self._control(request))
             return True
-        exchange = self._note(request, connection)
+        exchange = self._note(request, connection.number)
         outcome = "abandoned"
         try:
             going_on = await _perform(self._plan(request, exchange), exchange, reader, writer)

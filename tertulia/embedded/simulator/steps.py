@@ -12,7 +12,7 @@ from itertools import islice, repeat
 from typing import assert_never
 
 from tertulia.domain.providers.completions import CompletionRequest, Usage
-from tertulia.embedded.simulator import http
+from tertulia.embedded import http
 from tertulia.embedded.simulator.behaviours import (
     Answer,
     Behaviour,

@@ -1,4 +1,4 @@
-"""As much of HTTP/1.1 as the simulator needs, in bytes, so that every way to break it is at hand."""
+"""As much of HTTP/1.1 as the simulators need, in bytes, so that every way to break it is at hand."""
 
 import json
 from asyncio import IncompleteReadError, LimitOverrunError, StreamReader
