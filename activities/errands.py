@@ -28,10 +28,10 @@ from tertulia.domain.errands import (
     WriteQuestions,
 )
 from tertulia.domain.errors import InvalidInput, NotFound, Refused, TertuliaError, Unavailable
-from tertulia.domain.ids import SessionId, TenantId, is_identifier
+from tertulia.domain.ids import JobId, SessionId, TenantId, is_identifier
 from tertulia.domain.recruiting import job_search, jobs, profiles, question_bank, question_drafts
 from tertulia.domain.recruiting.applications import Application, ApplicationFilter, Candidate, Points
-from tertulia.domain.recruiting.jobs import Job, JobFilter, JobId, JobStatus, Question
+from tertulia.domain.recruiting.jobs import Job, JobFilter, JobStatus, Question
 from tertulia.ports import Applications, Candidates, Jobs, QuestionSuggester
 
 _RECRUITER = "recruiter"

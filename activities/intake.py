@@ -7,10 +7,10 @@ from tertulia.domain.conversation import CANDIDATE, OpenSession
 from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.dialogue import CANCEL
 from tertulia.domain.errors import NotFound, Refused, TertuliaError, Unavailable
-from tertulia.domain.ids import TenantId
+from tertulia.domain.ids import ApplicationId, JobId, TenantId
 from tertulia.domain.recruiting import applications, interviews, profiles
-from tertulia.domain.recruiting.applications import Actor, Application, ApplicationId, Step, ToApply
-from tertulia.domain.recruiting.jobs import Job, JobId
+from tertulia.domain.recruiting.applications import Actor, Application, Step, ToApply
+from tertulia.domain.recruiting.jobs import Job
 from tertulia.domain.turns import EndTurn, NewSession
 from tertulia.ports import Applications, Candidates, Jobs
 

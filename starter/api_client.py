@@ -34,16 +34,10 @@ from tertulia.api.views import (
 )
 from tertulia.domain.conversation import Message, Opened
 from tertulia.domain.errors import InvalidInput, TertuliaError, Unavailable
-from tertulia.domain.ids import MessageId, ProviderName, SessionId
+from tertulia.domain.ids import ApplicationId, JobId, MessageId, ProviderName, SessionId
 from tertulia.domain.providers.configs import PROVIDER_NAME_PATTERN
-from tertulia.domain.recruiting.applications import (
-    Application,
-    ApplicationId,
-    ApplicationPage,
-    Candidate,
-    CandidatePage,
-)
-from tertulia.domain.recruiting.jobs import Job, JobId, JobPage, Question
+from tertulia.domain.recruiting.applications import Application, ApplicationPage, Candidate, CandidatePage
+from tertulia.domain.recruiting.jobs import Job, JobPage, Question
 from tertulia.domain.turns import TurnRecord
 
 # Longer than the API lets a request wait for its reply, and than its pings are apart.

@@ -4,9 +4,7 @@ from typing import Annotated
 
 import typer
 
-from tertulia.domain.ids import ProviderName, SessionId
-from tertulia.domain.recruiting.applications import ApplicationId
-from tertulia.domain.recruiting.jobs import JobId
+from tertulia.domain.ids import ApplicationId, JobId, ProviderName, SessionId
 
 ApiUrl = Annotated[
     str, typer.Option("--url", envvar="TERTULIA_URL", help="Where the API listens.", rich_help_panel="Connection")

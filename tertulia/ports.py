@@ -53,7 +53,16 @@ from tertulia.domain.conversation import (
 )
 from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.deliveries import Delivery, DeliveryKey, Piece, Spoken, ToDeliver, ToSend
-from tertulia.domain.ids import DefinitionHash, DefinitionName, MessageId, ProviderName, SessionId, TenantId
+from tertulia.domain.ids import (
+    ApplicationId,
+    DefinitionHash,
+    DefinitionName,
+    JobId,
+    MessageId,
+    ProviderName,
+    SessionId,
+    TenantId,
+)
 from tertulia.domain.providers.attempts import Admission, LostAttempt, Refusal
 from tertulia.domain.providers.completions import Completion, CompletionRequest, TextDelta
 from tertulia.domain.providers.configs import ProviderConfig
@@ -63,14 +72,13 @@ from tertulia.domain.providers.state import Known, ProviderState
 from tertulia.domain.recruiting.applications import (
     Application,
     ApplicationFilter,
-    ApplicationId,
     ApplicationPage,
     CandidatePage,
     Followed,
     Numbered,
     Step,
 )
-from tertulia.domain.recruiting.jobs import Job, JobFilter, JobId, JobPage, Question
+from tertulia.domain.recruiting.jobs import Job, JobFilter, JobPage, Question
 from tertulia.domain.recruiting.profiles import Profile
 from tertulia.domain.recruiting.resumes import Resume, ResumeFile, ResumeText, StoredResume, TakenResume
 from tertulia.domain.session_events import BEGINNING, EventId, Told

@@ -20,10 +20,10 @@ from tertulia.api.recruiting_inputs import (
 from tertulia.api.recruiting_ports import Recruiting, RecruitingPorts
 from tertulia.api.recruiting_views import ApplicationDetail, Timeline
 from tertulia.domain.access import Scope
-from tertulia.domain.ids import TenantId
+from tertulia.domain.ids import ApplicationId, JobId, TenantId
 from tertulia.domain.recruiting import applications, profiles
-from tertulia.domain.recruiting.applications import Actor, ApplicationFilter, ApplicationId, ApplicationPage, ToApply
-from tertulia.domain.recruiting.jobs import Job, JobId
+from tertulia.domain.recruiting.applications import Actor, ApplicationFilter, ApplicationPage, ToApply
+from tertulia.domain.recruiting.jobs import Job
 
 router = APIRouter(prefix="/v1/applications", tags=["applications"], dependencies=[allow(Scope.OPERATE)])
 

@@ -25,10 +25,10 @@ from tertulia.api.recruiting_ports import Recruiting, RecruitingPorts
 from tertulia.api.recruiting_views import FileFormat, QuestionList, SuggestedQuestions
 from tertulia.domain.access import Scope
 from tertulia.domain.errors import Refused, Unavailable
-from tertulia.domain.ids import TenantId
+from tertulia.domain.ids import JobId, TenantId
 from tertulia.domain.recruiting import jobs, question_bank
 from tertulia.domain.recruiting.applications import Candidate, CandidatePage
-from tertulia.domain.recruiting.jobs import Job, JobFilter, JobId, JobPage, Question
+from tertulia.domain.recruiting.jobs import Job, JobFilter, JobPage, Question
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[allow(Scope.OPERATE)])
 

@@ -8,12 +8,11 @@ from pydantic import ConfigDict, Field, ValidationError
 from tertulia.api.inputs import MAX_NUMBER, Context, Given, Note, PageOfSessions, PersonName, Text
 from tertulia.api.recruiting_views import FileFormat
 from tertulia.domain.errors import InvalidInput
-from tertulia.domain.ids import ID_PATTERN, Identifier, SessionId
-from tertulia.domain.recruiting.applications import Actor, ApplicationId, ApplicationStatus
+from tertulia.domain.ids import ID_PATTERN, ApplicationId, Identifier, JobId, SessionId
+from tertulia.domain.recruiting.applications import Actor, ApplicationStatus
 from tertulia.domain.recruiting.jobs import (
     QID_PATTERN,
     Fit,
-    JobId,
     JobStatus,
     Number,
     Question,

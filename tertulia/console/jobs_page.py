@@ -10,8 +10,9 @@ from tertulia.console.door import Operator, console_page
 from tertulia.console.frame import ago, badge, done, facts, frame, heading, panel
 from tertulia.console.ports import pages
 from tertulia.domain.errors import NotFound
+from tertulia.domain.ids import JobId
 from tertulia.domain.recruiting.applications import Application, Candidate
-from tertulia.domain.recruiting.jobs import Job, JobFilter, JobId, JobStatus, Question
+from tertulia.domain.recruiting.jobs import Job, JobFilter, JobStatus, Question
 
 _LIMIT = 100
 _MOST_COMPARED = 4

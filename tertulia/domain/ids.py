@@ -11,6 +11,8 @@ TenantId = NewType("TenantId", str)
 ProviderName = NewType("ProviderName", str)
 DefinitionName = NewType("DefinitionName", str)
 DefinitionHash = NewType("DefinitionHash", str)
+JobId = NewType("JobId", str)
+ApplicationId = NewType("ApplicationId", str)
 
 TASK_QUEUE = "tertulia"
 SESSION_WORKFLOW = "Session"

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Sequence
 
 from tertulia.domain.errors import NotFound
-from tertulia.domain.ids import SessionId, TenantId
+from tertulia.domain.ids import ApplicationId, JobId, SessionId, TenantId
 from tertulia.domain.recruiting.applications import (
     Application,
     ApplicationFilter,
-    ApplicationId,
     ApplicationPage,
     Candidate,
     CandidatePage,
@@ -16,7 +15,7 @@ from tertulia.domain.recruiting.applications import (
     Step,
     TimelineEntry,
 )
-from tertulia.domain.recruiting.jobs import Job, JobId
+from tertulia.domain.recruiting.jobs import Job
 from tertulia.domain.recruiting.profiles import Profile
 from tertulia.storage import cursors
 from tertulia.storage.pool import Connection, Pool, Row

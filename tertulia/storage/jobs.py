@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from tertulia.domain.errors import NotFound
-from tertulia.domain.ids import TenantId
-from tertulia.domain.recruiting.jobs import Job, JobFilter, JobId, JobPage
+from tertulia.domain.ids import JobId, TenantId
+from tertulia.domain.recruiting.jobs import Job, JobFilter, JobPage
 from tertulia.storage import cursors
 from tertulia.storage.pool import Connection, Pool
 

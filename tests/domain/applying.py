@@ -5,17 +5,17 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from tertulia.domain.ids import ApplicationId, JobId
 from tertulia.domain.recruiting.applications import (
     Actor,
     Application,
-    ApplicationId,
     ApplicationStatus,
     ToApply,
     answered,
     created,
     moved,
 )
-from tertulia.domain.recruiting.jobs import Job, JobId, Question
+from tertulia.domain.recruiting.jobs import Job, Question
 from tertulia.domain.recruiting.profiles import Profile
 
 NOON = datetime(2026, 3, 14, 12, tzinfo=UTC)

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tertulia.domain.errors import InvalidInput, Refused, TransitionRefused
+from tertulia.domain.ids import ApplicationId
 from tertulia.domain.recruiting import jobs
 from tertulia.domain.recruiting.applications import (
     DECIDED,
     MAY_FOLLOW,
     Actor,
     Application,
-    ApplicationId,
     ApplicationStatus,
     Points,
     Step,

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from tertulia.domain.errors import FailureClass, NotAdmitted, ProviderFailure, Unavailable
-from tertulia.domain.ids import ProviderName, TenantId
+from tertulia.domain.ids import JobId, ProviderName, TenantId
 from tertulia.domain.providers.completions import Completion, FinishReason
 from tertulia.domain.providers.configs import ProviderConfig, ProviderKind
 from tertulia.domain.providers.reports import Configured, Origin
-from tertulia.domain.recruiting.jobs import Job, JobId, Question, QuestionType
+from tertulia.domain.recruiting.jobs import Job, Question, QuestionType
 from tertulia.recruiting.question_suggester import ProviderSuggester
 from tertulia.recruiting.structured import Structured
 from tests.fakes import ScriptedCompletions

@@ -10,13 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tertulia.domain.errors import InvalidInput, NotFound, TransitionRefused
-from tertulia.domain.ids import SessionId, TenantId
+from tertulia.domain.ids import ApplicationId, JobId, SessionId, TenantId
 from tertulia.domain.recruiting.applications import (
     DECIDED,
     Actor,
     Application,
     ApplicationFilter,
-    ApplicationId,
     ApplicationStatus,
     Kind,
     Step,
@@ -25,7 +24,7 @@ from tertulia.domain.recruiting.applications import (
     created,
     moved,
 )
-from tertulia.domain.recruiting.jobs import JobFilter, JobId, JobStatus
+from tertulia.domain.recruiting.jobs import JobFilter, JobStatus
 from tertulia.domain.recruiting.profiles import Profile, corrected
 from tertulia.storage import applications, cursors, jobs, profiles
 from tertulia.storage.applications import PostgresApplications

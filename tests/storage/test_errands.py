@@ -24,19 +24,10 @@ from tertulia.domain.errands import (
     WriteQuestions,
 )
 from tertulia.domain.errors import Unavailable
-from tertulia.domain.ids import SessionId, TenantId
+from tertulia.domain.ids import ApplicationId, JobId, SessionId, TenantId
 from tertulia.domain.recruiting import question_bank
-from tertulia.domain.recruiting.applications import (
-    Actor,
-    ApplicationId,
-    ApplicationStatus,
-    Step,
-    ToApply,
-    answered,
-    created,
-    moved,
-)
-from tertulia.domain.recruiting.jobs import Job, JobFilter, JobId, JobStatus, Question
+from tertulia.domain.recruiting.applications import Actor, ApplicationStatus, Step, ToApply, answered, created, moved
+from tertulia.domain.recruiting.jobs import Job, JobFilter, JobStatus, Question
 from tertulia.domain.recruiting.profiles import Profile, corrected, remembering
 from tertulia.storage.applications import PostgresApplications
 from tertulia.storage.jobs import PostgresJobs

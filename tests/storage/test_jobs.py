@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tertulia.domain.errors import InvalidInput, NotFound
-from tertulia.domain.ids import TenantId
+from tertulia.domain.ids import JobId, TenantId
 from tertulia.domain.recruiting import jobs
-from tertulia.domain.recruiting.jobs import Job, JobFilter, JobId, JobStatus
+from tertulia.domain.recruiting.jobs import Job, JobFilter, JobStatus
 from tertulia.storage.jobs import PostgresJobs
 from tertulia.storage.pool import Pool
 from tests.domain.applying import NOON, job, question

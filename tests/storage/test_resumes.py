@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from tertulia.domain.errors import NotFound
-from tertulia.domain.ids import TenantId
-from tertulia.domain.recruiting.applications import ApplicationFilter, ApplicationId
+from tertulia.domain.ids import ApplicationId, TenantId
+from tertulia.domain.recruiting.applications import ApplicationFilter
 from tertulia.domain.recruiting.profiles import Profile, corrected, remembering
 from tertulia.domain.recruiting.resumes import Found, Resume, ResumeFile, StoredResume
 from tertulia.storage.applications import PostgresApplications

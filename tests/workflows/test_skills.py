@@ -5,17 +5,8 @@ from typing import Any
 from uuid import uuid4
 
 from tertulia.domain.conversation import OpenSession
-from tertulia.domain.ids import SessionId, TenantId
-from tertulia.domain.recruiting.applications import (
-    Actor,
-    ApplicationId,
-    ApplicationStatus,
-    Step,
-    ToApply,
-    answered,
-    created,
-    moved,
-)
+from tertulia.domain.ids import ApplicationId, SessionId, TenantId
+from tertulia.domain.recruiting.applications import Actor, ApplicationStatus, Step, ToApply, answered, created, moved
 from tertulia.domain.recruiting.jobs import Job, JobFilter, JobStatus, QuestionType
 from tertulia.domain.recruiting.profiles import Profile, corrected
 from tertulia.embedded.simulator import Answer, ProviderSimulator

@@ -11,19 +11,18 @@ rules of `domain/scoring.py`.
 from collections.abc import Collection, Mapping
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Literal, NamedTuple, NewType
+from typing import Literal, NamedTuple
 
 from pydantic import AwareDatetime, Field, JsonValue
 
 from tertulia.domain import scoring
 from tertulia.domain.conversation import Payload
 from tertulia.domain.errors import InvalidInput, Refused, TransitionRefused
-from tertulia.domain.ids import SessionId, TenantId
-from tertulia.domain.recruiting.jobs import Job, JobId, JobStatus
+from tertulia.domain.ids import ApplicationId, JobId, SessionId, TenantId
+from tertulia.domain.recruiting.jobs import Job, JobStatus
 from tertulia.domain.recruiting.profiles import Profile
 from tertulia.domain.slots import NotUnderstood, Slot, Understood, accept
 
-ApplicationId = NewType("ApplicationId", str)
 Kind = Literal["created", "continued", "answered", "moved"]
 
 

@@ -3,17 +3,16 @@
 from collections.abc import Iterator, Mapping
 from datetime import date
 from enum import StrEnum
-from typing import Annotated, Any, Literal, NewType, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from tertulia.domain.conversation import Payload
 from tertulia.domain.errors import InvalidInput, NotFound, Refused
+from tertulia.domain.ids import JobId
 from tertulia.domain.scoring import MUST_HAVE_FAILED, SCORE
 from tertulia.domain.slots import Slot, choices_of
-
-JobId = NewType("JobId", str)
 
 # More than anybody answers; a candidate's answers are one small value.
 MOST_QUESTIONS = 50
