@@ -7,7 +7,7 @@ ALL_CORES := -n auto --dist loadfile --no-loadscope-reorder
 # Many tests start processes, and each would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run test check bench soak record-history openapi lock
+.PHONY: help setup run test check coverage bench soak record-history openapi lock
 
 help:  ## Show what can be done
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -27,12 +27,15 @@ run: setup  ## Run everything on this machine: Postgres, Temporal, worker, API
 test: setup  ## Run every test
 	$(BIN)/pytest $(ALL_CORES)
 
-check: setup  ## What CI runs: format, lint, layers, types, tests with coverage
+check: setup  ## What CI runs: format, lint, layers, types, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/pytest $(ALL_CORES) --cov --cov-report=term:skip-covered
+	$(BIN)/pytest $(ALL_CORES)
+
+coverage: setup  ## Tell what the tests leave out, branch by branch
+	$(BIN)/pytest $(ALL_CORES) --cov --cov-report=term-missing:skip-covered
 
 bench: setup  ## Measure, and write docs/performance.md
 	$(BIN)/python -m benchmarks

@@ -9,28 +9,16 @@ import signal
 import sys
 import traceback
 from collections.abc import Coroutine, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import structlog
 import typer
+from typer.core import TyperGroup
 
-from starter import (
-    application_commands,
-    channel_commands,
-    definition_commands,
-    job_commands,
-    key_commands,
-    provider_commands,
-    session_commands,
-)
-from starter.analytics_commands import analytics
-from starter.api_client import open_api
-from starter.chat import chat as talk
-from starter.chat import screen
 from starter.options import API_URL, ApiUrl
 from tertulia.config import Settings, load_settings
-from tertulia.domain.conversation import NextAction
 from tertulia.domain.errors import InvalidInput, TertuliaError
 from tertulia.domain.ids import SessionId
 
@@ -40,7 +28,40 @@ _INTERRUPTED = 130
 # Enough to remember where one was.
 _SHOWN_ON_RETURN = 20
 
+# Where the other commands are. A command loads what it needs and nothing else: most of the time it takes is loading.
+_ELSEWHERE = {
+    "sessions": "session_commands:commands",
+    "definitions": "definition_commands:commands",
+    "keys": "key_commands:commands",
+    "channels": "channel_commands:commands",
+    "providers": "provider_commands:commands",
+    "jobs": "job_commands:commands",
+    "applications": "application_commands:commands",
+    "analytics": "analytics_commands:analytics",
+}
+
+
+class _Commands(TyperGroup):
+    """All commands, of which those elsewhere are loaded when they are called for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx), *_ELSEWHERE]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in _ELSEWHERE:
+            return super().get_command(ctx, cmd_name)
+        module, _, name = _ELSEWHERE[cmd_name].partition(":")
+        found = getattr(import_module(f"starter.{module}"), name)
+        holder = typer.Typer(add_completion=False)
+        if isinstance(found, typer.Typer):
+            holder.add_typer(found, name=cmd_name)
+        else:
+            holder.command(cmd_name)(found)
+        return typer.main.get_group(holder).commands[cmd_name]
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="tertulia",
     help="Durable conversations on Temporal.",
     no_args_is_help=True,
@@ -48,14 +69,6 @@ app = typer.Typer(
     # Tracebacks with local variables would show keys.
     pretty_exceptions_enable=False,
 )
-app.command()(analytics)
-app.add_typer(session_commands.commands, name="sessions")
-app.add_typer(definition_commands.commands, name="definitions")
-app.add_typer(key_commands.commands, name="keys")
-app.add_typer(channel_commands.commands, name="channels")
-app.add_typer(provider_commands.commands, name="providers")
-app.add_typer(job_commands.commands, name="jobs")
-app.add_typer(application_commands.commands, name="applications")
 
 
 @app.command()
@@ -104,6 +117,11 @@ def chat(
     url: ApiUrl = API_URL,
 ) -> None:
     """Chat in the terminal. With a pipe each line is a message, and each reply goes to standard output."""
+    from starter.api_client import open_api
+    from starter.chat import chat as talk
+    from starter.chat import screen
+    from tertulia.domain.conversation import NextAction
+
     with open_api(url) as api:
         if session is None:
             opened = api.start({"definition": definition, "user_id": user, "channel": "terminal"})

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from typer import Context
 from typer.core import TyperGroup
 from typer.main import get_command
 
@@ -73,7 +74,7 @@ def out_of_order() -> Known:
 def test_both_commands_take_every_field() -> None:
     program = get_command(app)
     assert isinstance(program, TyperGroup)
-    group = program.commands["providers"]
+    group = program.get_command(Context(program), "providers")
     assert isinstance(group, TyperGroup)
     fields = ChangeProvider.model_fields.keys() - {"api_key"}
 

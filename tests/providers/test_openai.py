@@ -56,7 +56,7 @@ from tests.providers.recorded import Stream
 
 KEY = "sk-test-0123456789"
 PATIENT = Clocks()
-SOON = Clocks(headers=0.1, first_content=0.2, gap=0.1)
+SOON = Clocks(headers=0.5, first_content=0.6, gap=0.5)
 ASKED = "Where were you born?"
 REQUEST = CompletionRequest(
     messages=(ChatMessage(role="system", text="Be brief."), ChatMessage(role="user", text=ASKED))

@@ -50,7 +50,7 @@ C = FailureClass
 
 KEY = "plain0123456789"
 PATIENT = Clocks()
-SOON = Clocks(headers=0.1, first_content=0.2, cold_start=0.2, gap=0.1)
+SOON = Clocks(headers=0.5, first_content=0.6, cold_start=0.6, gap=0.5)
 ASKED = "Where were you born?"
 REQUEST = CompletionRequest(
     messages=(

@@ -79,7 +79,8 @@ SELECT 's' || n, 9, 1, piece, 'Hello' FROM generate_series(1, 100) AS n, generat
 @pytest.fixture
 async def crowded(pool: Pool) -> Pool:
     """Ten thousand sessions; a hundred of them with a hundred turns, messages and pieces each."""
-    async with pool.connection() as connection:
+    async with pool.transaction() as connection:
+        await connection.execute("SET LOCAL statement_timeout = 0")
         await connection.execute("INSERT INTO definitions (hash, name, content) VALUES ('hash', 'd', '{}')")
         await connection.execute(_CROWD)
         await connection.execute("ANALYZE")

@@ -211,11 +211,11 @@ async def _all_hold(engine: Engine, simulator: ProviderSimulator, seeds: Sequenc
 
 @pytest.mark.timeout(600)
 async def test_the_bot_never_writes_while_a_human_has_the_session(engine: Engine, simulator: ProviderSimulator) -> None:
-    await _all_hold(engine, simulator, range(60))
+    await _all_hold(engine, simulator, range(20))
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 async def test_the_bot_never_writes_while_a_human_has_the_session_however_often_they_try(
     engine: Engine, simulator: ProviderSimulator
 ) -> None:
