@@ -314,9 +314,12 @@ async def test_a_failure_after_the_first_text_is_told_as_one(client: openai.Asyn
     assert shown == ["", "Hel"]
 
 
+@pytest.mark.parametrize("shown", [[], ["Hel"]], ids=["before-the-first-text", "behind-it"])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_client_that_leaves_ends_the_call(api: httpx.AsyncClient, world: World, stream: bool) -> None:
-    world.completions.answers.append((["Hel"], HELLO))
+async def test_a_client_that_leaves_ends_the_call(
+    api: httpx.AsyncClient, world: World, stream: bool, shown: list[str]
+) -> None:
+    world.completions.answers.append((shown, HELLO))
     world.completions.going_on.clear()
     body = {"model": "tertulia", "messages": ASKED, "stream": stream}
 

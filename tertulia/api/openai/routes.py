@@ -85,9 +85,8 @@ async def complete_chat(
         _must_be_sayable(message.text)
         answer = answering.by_session(ports, session_id, MessageId(message.message_id or ""), message)
     head = Head(id=f"chatcmpl-{new_id()}", created=int(time.time()), model=body.model)
-    if body.stream:
-        return await _streamed(head, answer, with_usage=body.with_usage)
-    return await _unless_left(request, _whole(head, answer))
+    work = _streamed(head, answer, with_usage=body.with_usage) if body.stream else _whole(head, answer)
+    return await _unless_left(request, work)
 
 
 @router.get("/models", responses=errors.documented())
