@@ -156,7 +156,7 @@ class DeliveryState(View):
         maybe_twice: Whether the platform may have taken it more than once, since an attempt was cut off.
         by_template: Whether it went as the channel's template.
         problem: Why it did not arrive, or not yet.
-        platform_id: The platform's name for it.
+        platform_id: The platform's name for it; of WhatsApp's a hash, as it holds the phone number.
     """
 
     seq: int

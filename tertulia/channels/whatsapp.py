@@ -200,8 +200,7 @@ def _messages(value: _Value) -> Iterator[Received]:
 def _received(message: _Message, given: Mapping[str, Any]) -> Received:
     media = _Media.model_validate(given[message.type]) if message.type in _FETCHED else None
     return Received(
-        # The platform's own id holds the phone number.
-        message_id=MessageId(f"wa-{hashlib.sha256(message.id.encode()).hexdigest()[:40]}"),
+        message_id=MessageId(message_name(message.id)),
         person=message.from_user_id or message.sender,
         address=message.sender or message.from_user_id,
         position=message.timestamp,
@@ -209,6 +208,11 @@ def _received(message: _Message, given: Mapping[str, Any]) -> Received:
         text=media.caption if media else _said(message),
         attachment=media and Attachment(media_id=media.id, kind=message.type, name=media.filename),
     )
+
+
+def message_name(platform_id: str) -> str:
+    """Name a message. The platform's own id holds the phone number, and would outlive all else that is erased."""
+    return f"wa-{hashlib.sha256(platform_id.encode()).hexdigest()[:40]}"
 
 
 def _said(message: _Message) -> str:
@@ -223,7 +227,7 @@ def _receipts(value: _Value) -> Iterator[Receipt]:
             error = next(iter(status.errors), None)
             yield Receipt.model_validate(
                 {
-                    "platform_id": status.id,
+                    "platform_id": message_name(status.id),
                     "delivery_id": status.biz_opaque_callback_data,
                     "status": status.status,
                     "at": datetime.fromtimestamp(status.timestamp, UTC),
@@ -275,7 +279,7 @@ class WhatsAppMessenger:
         if answer.status != httpx.codes.OK:
             raise _refusal(answer, message.address)
         try:
-            return str(answer.body["messages"][0]["id"])
+            return message_name(str(answer.body["messages"][0]["id"]))
         except (KeyError, IndexError, TypeError):
             raise ChannelFailure(ChannelProblem.UNCONFIRMED, "an answer without the message's id") from None
 

@@ -12,7 +12,8 @@ from tertulia.domain.conversation import Payload
 from tertulia.domain.errors import ChannelFailure, ChannelProblem
 from tertulia.domain.ids import SessionId
 
-_KEY_DIGITS = 18
+# As many as surely fit into storage. Other programs that send by the same account have names of their own.
+_KEY_DIGITS = 9
 
 
 class DeliveryStatus(StrEnum):
@@ -56,7 +57,9 @@ class DeliveryKey(Payload):
     def parse(cls, text: str) -> Self | None:
         """Read a key back; None where it is none."""
         match text.rsplit("/", 2):
-            case [session_id, seq, part] if seq.isdecimal() and part.isdecimal() and len(seq + part) <= _KEY_DIGITS:
+            case [session_id, seq, part] if (
+                seq.isdecimal() and part.isdecimal() and max(len(seq), len(part)) <= _KEY_DIGITS
+            ):
                 return cls(session_id=SessionId(session_id), seq=int(seq), part=int(part))
             case _:
                 return None
@@ -72,7 +75,7 @@ class Delivery(Payload):
         by_template: Whether it goes as the channel's template.
         late: Whether the platform has refused it because the window has closed, whatever our clock says.
         problem: Why it did not go, or not yet.
-        platform_id: The platform's name for it.
+        platform_id: The platform's name for it, or a hash of that where it tells who the person is.
     """
 
     key: DeliveryKey

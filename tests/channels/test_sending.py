@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from tertulia.channels.whatsapp import message_name
 from tertulia.domain.conversation import Close
 from tertulia.embedded.messengers import Refuse, StaySilent
 from tests.channels.world import World
@@ -117,7 +118,7 @@ async def test_receipts_are_recorded_in_whatever_order_they_come(world: World) -
 
     (session,) = await world.sessions()
     first, second = await world.deliveries(session)
-    assert (first["status"], first["platform_id"]) == ("read", greeting.platform_id)
+    assert (first["status"], first["platform_id"]) == ("read", message_name(greeting.platform_id))
     assert all(first[name] for name in ("sent_at", "delivered_at", "read_at"))
     assert (second["status"], second["problem"]) == ("failed", "undeliverable")
     assert "131026" in str(second["detail"])

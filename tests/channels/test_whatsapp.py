@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tertulia.channels.whatsapp import WhatsAppAccount, WhatsAppMessenger, WhatsAppWebhook
+from tertulia.channels.whatsapp import WhatsAppAccount, WhatsAppMessenger, WhatsAppWebhook, message_name
 from tertulia.domain.channels import Attachment, Outgoing
 from tertulia.domain.errors import ChannelFailure, ChannelProblem, InvalidInput
 from tertulia.embedded.messengers import Refuse, WhatsAppSimulator
@@ -74,7 +74,7 @@ async def test_choices_are_shown_as_the_platform_can(
     platform_id = await messenger.send(outgoing(text, choices=choices))
 
     (sent,) = whatsapp.sending.to(ANA)
-    assert (sent.platform_id, sent.choices, sent.reference) == (platform_id, shown, "s/1/1")
+    assert (message_name(sent.platform_id), sent.choices, sent.reference) == (platform_id, shown, "s/1/1")
     assert sent.text.startswith(expected)
 
 

@@ -144,7 +144,8 @@ def test_the_choices_go_with_the_last_part() -> None:
 
 def test_a_key_is_read_back() -> None:
     assert DeliveryKey.parse(str(KEY)) == KEY
-    assert [DeliveryKey.parse(text) for text in ("", "a/b/c", "a/1", "a/1/-1", f"a/{'9' * 30}/1")] == [None] * 5
+    not_ours = ("", "a/b/c", "a/1", "a/1/-1", f"a/{'9' * 30}/1", "order/20260314120000/1", f"a/1/{2**31}")
+    assert [DeliveryKey.parse(text) for text in not_ours] == [None] * 7
 
 
 def test_a_chat_is_named_by_keyed_hashes() -> None:

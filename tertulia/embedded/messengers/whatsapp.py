@@ -1,6 +1,7 @@
 """A simulator of the WhatsApp Cloud API."""
 
 import asyncio
+import base64
 import hashlib
 import hmac
 import json
@@ -126,7 +127,7 @@ class WhatsAppSimulator:
         at = at or self._now()
         self._heard[person] = self._heard[user_id(person)] = at
         told = {
-            "id": f"wamid.{person}+{next(self._numbers)}==",
+            "id": _message_id(person, next(self._numbers)),
             "timestamp": _seconds(at),
             "from_user_id": user_id(person),
             **({} if hidden else {"from": person}),
@@ -170,7 +171,7 @@ class WhatsAppSimulator:
             return _refused(refusal)
         address = str(body.get("to") or body.get("recipient"))
         sent = Sent(
-            platform_id=f"wamid.out+{next(self._numbers)}==",
+            platform_id=_message_id(address, next(self._numbers)),
             address=address,
             text=_text(body),
             choices=_choices(body),
@@ -206,6 +207,11 @@ class WhatsAppSimulator:
 def user_id(person: str) -> str:
     """Return the business-scoped id of a person."""
     return f"ES.{hashlib.sha256(person.encode()).hexdigest()[:16]}"
+
+
+def _message_id(person: str, number: int) -> str:
+    """Name a message; whoever decodes the name reads with whom it was exchanged, as in the platform's own."""
+    return f"wamid.{base64.b64encode(f'{person}+{number:06}'.encode()).decode()}"
 
 
 def _too_large(body: Mapping[str, Any]) -> Refuse | None:
