@@ -145,6 +145,7 @@ def _channel_activities(
         intake.fetch_file,
         intake.do_without_file,
         intake.hand_over,
+        intake.put_back,
         delivery.wake_delivery,
         delivery.next_delivery,
         delivery.send,

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
+from pydantic import AwareDatetime
 from temporalio import activity
 
 from tertulia.domain import deliveries
-from tertulia.domain.channels import Arrived, ChannelName, ChatId, ChatSession, NextArrival, Outgoing
+from tertulia.domain.channels import Arrived, ChannelName, Chat, ChatId, ChatSession, NextArrival, Outgoing, Received
 from tertulia.domain.conversation import IncomingMessage, OpenSession, Payload
+from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.deliveries import ToDeliver
 from tertulia.domain.errors import (
     ChannelFailure,
@@ -19,7 +21,7 @@ from tertulia.domain.errors import (
     TurnInProgress,
     Unavailable,
 )
-from tertulia.domain.ids import DefinitionName, MessageId
+from tertulia.domain.ids import DefinitionName, MessageId, SessionId
 from tertulia.ports import ChannelInbox, Couriers, Definitions, Messenger, Outbox, ResumeIntake, Sessions, Transcripts
 
 # Larger than any file that is of use here.
@@ -41,6 +43,26 @@ class ArrivalRef(Payload):
 
     chat_id: ChatId
     message_id: MessageId
+
+
+class LeftMessage(Payload):
+    """A message that a session has ended before, without a turn for it."""
+
+    message_id: MessageId
+    text: str
+    arrived_at: AwareDatetime
+
+
+class LeftBehind(Payload):
+    """What a session has left without a turn.
+
+    Attributes:
+        language: The person's, where it is known.
+    """
+
+    session_id: SessionId
+    messages: tuple[LeftMessage, ...]
+    language: str | None = None
 
 
 class ChannelIntakeActivities:
@@ -131,12 +153,37 @@ class ChannelIntakeActivities:
         else:
             await self._inbox.settle(ref.chat_id, ref.message_id, session_id=session.session_id)
 
+    @activity.defn
+    async def put_back(self, left: LeftBehind) -> None:
+        """Let what a session has left go to the chat's next one."""
+        chat = await self._outbox.chat(left.session_id)
+        if chat is None:
+            return
+        messages = [
+            Received(
+                message_id=message.message_id,
+                person=chat.person,
+                address=chat.address,
+                position=0,
+                sent_at=message.arrived_at,
+                text=message.text,
+                language=left.language,
+            )
+            for message in left.messages
+        ]
+        await self._inbox.put_back(chat.chat_id, left.session_id, messages)
+        await self._couriers.wake_intake(chat.chat_id)
+
     async def _refuse(self, arrived: Arrived) -> None:
         """Tell a person that a message is not taken, as far as the platform lets us: what comes next must not wait."""
         chat, messenger = arrived.chat, self._messengers.get(arrived.chat.channel)
         if messenger is None or not arrived.message.text.strip():
             return
-        definition = self._definitions.get(DefinitionName(chat.definition))
+        try:
+            definition = self._definition(chat)
+        except Unavailable:
+            activity.logger.warning("a person was not told that a message was refused: the application is gone")
+            return
         words = definition.worded(arrived.message.language or "", chat.channel).prompts
         answer = Outgoing(delivery_id=arrived.message.message_id, address=chat.address, text=words.too_long)
         try:
@@ -175,6 +222,8 @@ class ChannelIntakeActivities:
 
     async def _open(self, session: ChatSession, arrived: Arrived) -> None:
         chat, message = arrived.chat, arrived.message
+        # Each attempt to open a session with what can't be used would leave a failed one behind.
+        self._definition(chat)
         opening = OpenSession(
             definition=chat.definition,
             tenant=chat.tenant,
@@ -184,10 +233,17 @@ class ChannelIntakeActivities:
             job_id=message.job_id,
             context={"language": message.language} if message.language else {},
         )
+        await self._sessions.open(session.session_id, opening)
+
+    def _definition(self, chat: Chat) -> Definition:
+        """Return the application that a chat is about.
+
+        Raises:
+            Unavailable: It can't be used. Whoever set up the channel can mend that, and then nothing is lost.
+        """
         try:
-            await self._sessions.open(session.session_id, opening)
+            return self._definitions.get(DefinitionName(chat.definition))
         except (NotFound, DefinitionInvalid) as error:
-            # Whoever set up the channel can mend that, and then nothing is lost.
             raise Unavailable("the application", str(error)) from error
 
 

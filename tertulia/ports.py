@@ -731,7 +731,14 @@ class ChannelInbox(Protocol):
     async def settle(
         self, chat_id: ChatId, message_id: MessageId, *, session_id: SessionId | None, note: str = ""
     ) -> None:
-        """Write down that a message was handed over, or why it was not, and forget what it says."""
+        """Write down that a message was handed over, or why it was not, and forget what it says.
+
+        Where the session has ended before the message had its turn, it goes on waiting.
+        """
+        ...
+
+    async def put_back(self, chat_id: ChatId, session_id: SessionId, messages: Sequence[Received]) -> None:
+        """Let messages wait again, where they stood, that a session which has ended had no turn for."""
         ...
 
     async def session(self, chat_id: ChatId, *, after: int, opened_by: MessageId) -> ChatSession:

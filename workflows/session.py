@@ -9,8 +9,10 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
+    from activities.channel_intake import ChannelIntakeActivities, LeftBehind, LeftMessage
     from activities.errors import to_application_error
     from activities.turns import Opening, Recall, RecallOrder, TurnActivities
+    from tertulia.domain.channels import is_sent_to
     from tertulia.domain.conversation import (
         CancelTurn,
         Close,
@@ -97,7 +99,7 @@ class Session:
             # Somebody cancelled the workflow itself: the stored session must not stay open behind it.
             await self._abandon("the workflow was cancelled")
         clock.cancel()
-        self._turn_away_what_waits()
+        await self._give_back_what_waits()
         await workflow.wait_condition(workflow.all_handlers_finished)
         return SessionResult(state=self._conversation.machine.state, turns=self._conversation.turn)
 
@@ -181,10 +183,19 @@ class Session:
         turn = await self._conversation.abandon(reason)
         self._inbox.settle(turn.message_ids, turn.reply)
 
-    def _turn_away_what_waits(self) -> None:
-        """Record the messages that the end of the session has left without a turn."""
-        for arrival in self._inbox.clear():
+    async def _give_back_what_waits(self) -> None:
+        """Record the messages that the session's end has left without a turn; on a messenger the next one has them."""
+        left = self._inbox.clear()
+        for arrival in left:
             self._refuse("message", f"the session closed before message {arrival.message_id} had its turn")
+        if left and is_sent_to(self._start.channel):
+            messages = tuple(LeftMessage.model_validate(arrival.model_dump()) for arrival in left)
+            language = self._start.context.get("language")
+            await workflow.execute_activity_method(
+                ChannelIntakeActivities.put_back,
+                LeftBehind(session_id=self._id, messages=messages, language=language and str(language)),
+                **options.WAKE,
+            )
 
     async def _answer(self, arrivals: tuple[Arrival, ...]) -> None:
         """Take a turn for messages, but for those that a forgotten turn has answered."""

@@ -62,9 +62,25 @@ UPDATE channel_messages SET message = message || jsonb_build_object('text', $3::
 WHERE chat_id = $1 AND message_id = $2 AND settled_at IS NULL
 """
 
+# Whoever settles a message and whoever puts it back see what the other one has done.
+_LOCK = """
+SELECT FROM channel_chats WHERE chat_id = $1 FOR NO KEY UPDATE
+"""
+
+# What a session has ended before, without a turn for it, still waits.
 _SETTLE = """
 UPDATE channel_messages SET message = NULL, session_id = $3, note = $4, settled_at = clock_timestamp()
 WHERE chat_id = $1 AND message_id = $2 AND settled_at IS NULL
+  AND ((message -> 'only_opens')::boolean
+       OR NOT EXISTS (SELECT FROM sessions WHERE session_id = $3 AND status = 'closed')
+       OR EXISTS (SELECT FROM messages WHERE session_id = $3 AND message_id = $2))
+"""
+
+_PUT_BACK = """
+UPDATE channel_messages
+SET message = given || jsonb_build_object('position', position), session_id = NULL, settled_at = NULL
+FROM jsonb_array_elements($3) AS given
+WHERE chat_id = $1 AND message_id = given ->> 'message_id' AND session_id = $2
 """
 
 _LAST_SESSION = """
@@ -131,9 +147,19 @@ class PostgresChannelInbox:
     async def settle(
         self, chat_id: ChatId, message_id: MessageId, *, session_id: SessionId | None, note: str = ""
     ) -> None:
-        """Write down that a message was handed over, or why it was not, and forget what it says."""
-        async with self._pool.connection() as connection:
+        """Write down that a message was handed over, or why it was not, and forget what it says.
+
+        Where the session has ended before the message had its turn, it goes on waiting.
+        """
+        async with self._pool.transaction() as connection:
+            await connection.execute(_LOCK, chat_id)
             await connection.execute(_SETTLE, chat_id, message_id, session_id, note)
+
+    async def put_back(self, chat_id: ChatId, session_id: SessionId, messages: Sequence[Received]) -> None:
+        """Let messages wait again, where they stood, that a session which has ended had no turn for."""
+        async with self._pool.transaction() as connection:
+            await connection.execute(_LOCK, chat_id)
+            await connection.execute(_PUT_BACK, chat_id, session_id, messages)
 
     async def session(self, chat_id: ChatId, *, after: int, opened_by: MessageId) -> ChatSession:
         """Return the chat's last session where its number is higher than `after`, or begin the next one.

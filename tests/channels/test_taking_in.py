@@ -11,11 +11,12 @@ import httpx
 import pytest
 from temporalio.client import Client
 
-from tertulia.domain.conversation import Close
+from tertulia.domain.conversation import Close, TransitionTo
 from tertulia.domain.definitions.definition import Prompts
-from tertulia.domain.ids import SessionId
+from tertulia.domain.ids import SessionId, workflow_id
 from tertulia.embedded.messengers import Refuse, TelegramSimulator, WhatsAppSimulator
 from tertulia.embedded.messengers import whatsapp as whatsapp_platform
+from tertulia.embedded.simulator import BlackHole
 from tertulia.storage.profiles import PostgresCandidates
 from tests.channels.world import World, channel_world
 from tests.engine import DEFINITIONS
@@ -26,6 +27,16 @@ PEOPLE = (7001, 7002, 7003)
 PHONES = ("34600000001", "34600000002")
 ASSISTANT: dict[str, object] = {"telegram_definition": "assistant", "whatsapp_definition": "assistant"}
 SEED = 20260314
+ENDING = """
+name: assistant
+version: "1"
+title: Assistant
+initial: talking
+transitions: {talking: [over]}
+states:
+  talking: {say: Hello!, reply: Answer the last message.}
+  over: {ends: true}
+"""
 
 
 @pytest.fixture
@@ -174,6 +185,7 @@ async def test_who_is_erased_is_unknown_and_begins_anew(talking: World) -> None:
 
     assert await _tables_with(talking, PHONES[0]) == []
     assert await _tables_with(talking, PHONES[1]) == ["channel_chats", "sessions"]
+    assert await _tables_with(talking, base64.b64encode(PHONES[0].encode()).decode()[:12]) == []
     await whatsapp.deliver(whatsapp.text(PHONES[0], "Hello again"))
     await talking.carried()
     assert await talking.said(erased["session_id"]) == ["Hello"]
@@ -229,6 +241,69 @@ async def test_messages_that_a_session_has_no_room_for_get_their_turns_later(
 
         (session,) = await world.sessions()
         assert await world.said(session) == said
+
+
+async def test_a_message_that_its_session_has_ended_before_gets_its_turn_in_the_next_one(
+    client: Client,
+    database: str,
+    task_queue: str,
+    telegram: TelegramSimulator,
+    whatsapp: WhatsAppSimulator,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "assistant.yaml").write_text(ENDING)
+    async with channel_world(client, database, task_queue, telegram, whatsapp, ASSISTANT, tmp_path) as world:
+        world.provider.script("only", [BlackHole()])
+        await telegram.deliver(telegram.text(PEOPLE[0], "first", language="es"))
+        await world.provider.asked()
+        await telegram.deliver(telegram.text(PEOPLE[0], "second"), telegram.text(PEOPLE[0], "third"))
+        await world.handed_over()
+        (session,) = await world.sessions()
+        handle = client.get_workflow_handle(workflow_id(session))
+        await handle.signal("transition", TransitionTo(state="over"))
+        await handle.signal("cancel_turn")
+        await world.carried()
+
+        sessions = await world.sessions()
+        assert [await world.said(session) for session in sessions] == [["first"], ["second", "third"]]
+
+
+async def test_an_application_that_cannot_be_used_costs_no_message_and_no_session(
+    client: Client,
+    database: str,
+    task_queue: str,
+    telegram: TelegramSimulator,
+    whatsapp: WhatsAppSimulator,
+    tmp_path: Path,
+) -> None:
+    async with channel_world(client, database, task_queue, telegram, whatsapp, ASSISTANT, tmp_path) as world:
+        await telegram.deliver(telegram.text(PEOPLE[0], "Hello"))
+        await world.intake_tried(3)
+        (tmp_path / "assistant.yaml").write_text(ENDING)
+        await world.carried()
+
+        (session,) = await world.engine.rows("SELECT session_id FROM channel_sessions")
+        assert await world.said(session["session_id"]) == ["Hello"]
+
+
+async def test_a_message_that_is_too_long_holds_up_nothing_where_the_application_is_gone(
+    client: Client,
+    database: str,
+    task_queue: str,
+    telegram: TelegramSimulator,
+    whatsapp: WhatsAppSimulator,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "assistant.yaml").write_text(ENDING)
+    async with channel_world(client, database, task_queue, telegram, whatsapp, ASSISTANT, tmp_path) as world:
+        await telegram.deliver(telegram.text(PEOPLE[0], "Hello"))
+        await world.carried()
+        (tmp_path / "assistant.yaml").unlink()
+        await telegram.deliver(telegram.text(PEOPLE[0], "x" * 16_001), telegram.text(PEOPLE[0], "Hello?"))
+        await world.carried()
+
+        (session,) = await world.sessions()
+        assert await world.said(session) == ["Hello", "Hello?"]
 
 
 @pytest.mark.parametrize("settings", [ASSISTANT | {"telegram_tenant": "acme"}])

@@ -55,6 +55,7 @@ class World:
     engine: Engine
     telegram: TelegramSimulator
     whatsapp: WhatsAppSimulator
+    provider: ProviderSimulator
     http: httpx.AsyncClient
 
     async def sessions(self) -> Sequence[SessionId]:
@@ -84,6 +85,20 @@ class World:
         while True:
             for row in await self.engine.rows("SELECT session_id FROM sessions WHERE turn >= $1", turns):
                 return SessionId(row["session_id"])
+            await asyncio.sleep(0.02)
+
+    async def intake_tried(self, times: int) -> None:
+        """Wait until handing over a message has been tried so often."""
+        while True:
+            for row in await self.engine.rows("SELECT chat_id FROM channel_messages WHERE settled_at IS NULL"):
+                described = await self.engine.client.get_workflow_handle(f"intake/{row['chat_id']}").describe()
+                if any(pending.attempt >= times for pending in described.raw_description.pending_activities):
+                    return
+            await asyncio.sleep(0.02)
+
+    async def handed_over(self) -> None:
+        """Wait until sessions have all that was taken in."""
+        while await self.engine.rows("SELECT FROM channel_messages WHERE settled_at IS NULL"):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
     async def carried(self) -> None:
@@ -129,15 +144,15 @@ async def channel_world(
     """Run a worker and an API, and let the platforms know where the webhooks are."""
     given = platform_settings(telegram, whatsapp) | dict(settings)
     async with AsyncExitStack() as running:
-        providers = [simulated(await running.enter_async_context(ProviderSimulator()), "only")]
+        provider = await running.enter_async_context(ProviderSimulator())
         engine = await running.enter_async_context(
-            running_engine(client, database, task_queue, providers, definitions, **given)
+            running_engine(client, database, task_queue, [simulated(provider, "only")], definitions, **given)
         )
         url = await running.enter_async_context(_served(engine, database))
         http = await running.enter_async_context(httpx.AsyncClient(base_url=url, timeout=30))
         telegram.webhook.url = f"{url}/v1/webhooks/telegram/{telegram.webhook_secret}"
         whatsapp.webhook.url = f"{url}/v1/webhooks/whatsapp"
-        yield World(engine, telegram, whatsapp, http)
+        yield World(engine, telegram, whatsapp, provider, http)
 
 
 def platform_settings(telegram: TelegramSimulator, whatsapp: WhatsAppSimulator) -> dict[str, object]:

@@ -12,7 +12,7 @@ from tertulia.storage.channel_inbox import PostgresChannelInbox
 from tertulia.storage.pool import Pool
 from tertulia.storage.profiles import PostgresCandidates
 
-from .examples import at
+from .examples import at, begin, end, opened, said, shown
 
 AT_ONCE = timedelta(0)
 RECRUITING = Purpose(definition="recruiting")
@@ -100,6 +100,37 @@ async def test_what_is_settled_says_nothing_any_more(inbox: PostgresChannelInbox
     async with pool.connection() as connection:
         (row,) = await connection.fetch("SELECT message, session_id, note FROM channel_messages")
     assert tuple(row) == (None, None, "too long")
+
+
+@pytest.mark.parametrize("settled_first", [True, False], ids=["settled-first", "put-back-first"])
+async def test_what_a_session_has_ended_before_waits_again_where_it_stood(
+    inbox: PostgresChannelInbox, pool: Pool, settled_first: bool
+) -> None:
+    (chat_id,) = await take(inbox, wrote("answered", 1), wrote("left", 2), wrote("later", 3))
+    session = (await inbox.session(chat_id, after=0, opened_by=MessageId("answered"))).session_id
+    turns = await opened(pool, session)
+    await turns.begin(begin(1, said("answered", 1, 1), session_id=session))
+    settling = [inbox.settle(chat_id, MessageId(each), session_id=session) for each in ("answered", "left")]
+    if settled_first:
+        await asyncio.gather(*settling)
+    await turns.end(end(1, shown(2, 1), ids=["answered"], session_id=session, closes="done"))
+    for _ in range(2):
+        await inbox.put_back(chat_id, session, [wrote("left", 0, text="left behind")])
+    if not settled_first:
+        await asyncio.gather(*settling)
+
+    arrived = await inbox.read(chat_id, MessageId("left"))
+    assert arrived is not None
+    assert await taken_in_turn(inbox, chat_id) == ["left", "later"]
+
+
+async def test_what_another_session_has_taken_is_not_put_back(inbox: PostgresChannelInbox) -> None:
+    (chat_id,) = await take(inbox, wrote("m1"))
+    await inbox.settle(chat_id, MessageId("m1"), session_id=SessionId("second"))
+
+    await inbox.put_back(chat_id, SessionId("first"), [wrote("m1")])
+
+    assert await inbox.next(chat_id, AT_ONCE) is None
 
 
 async def test_a_chat_is_where_the_person_wrote_last_by_the_platforms_clock(inbox: PostgresChannelInbox) -> None:
