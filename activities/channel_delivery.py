@@ -85,6 +85,7 @@ class ChannelDeliveryActivities:
             at=at,
             unprompted=waiting.unprompted,
             late=waiting.delivery.late,
+            withdrawn=waiting.withdrawn,
         )
         if how in {Manner.HOLD, Manner.SKIP}:
             await self._outbox.change(order.key, lambda before: deliveries.put_off(before, how))

@@ -22,7 +22,7 @@ class DeliveryStatus(StrEnum):
     WAITING = "waiting"
     SENDING = "sending"  # an attempt is under way, or its worker has died, or the platform gave no answer
     HELD = "held"  # outside of the channel's window; goes out when the person writes again
-    SKIPPED = "skipped"  # outside of the window, and of no use later
+    SKIPPED = "skipped"  # of no use any more: undone, or outside of the window
     SENT = "sent"  # the platform has it
     DELIVERED = "delivered"
     READ = "read"
@@ -137,13 +137,18 @@ class Piece(Payload):
 
 
 class ToSend(Payload):
-    """A delivery with what it says, and to whom."""
+    """A delivery with what it says, and to whom.
+
+    Attributes:
+        withdrawn: Whether it was undone or written anew meanwhile.
+    """
 
     delivery: Delivery
     chat: Chat
     text: str
     choices: tuple[str, ...] = ()
     unprompted: bool = False
+    withdrawn: bool = False
 
 
 def pieces(spoken: Spoken, text_limit: int) -> tuple[Piece, ...]:
@@ -162,14 +167,25 @@ def pieces(spoken: Spoken, text_limit: int) -> tuple[Piece, ...]:
     )
 
 
-def manner(rules: ChannelRules, *, heard_at: datetime, at: datetime, unprompted: bool, late: bool = False) -> Manner:
+def manner(
+    rules: ChannelRules,
+    *,
+    heard_at: datetime,
+    at: datetime,
+    unprompted: bool,
+    late: bool = False,
+    withdrawn: bool = False,
+) -> Manner:
     """Decide how a message may go.
 
     Args:
         heard_at: When the person last wrote.
         unprompted: Whether nobody waits for it: a reminder, the word at a session's expiry.
         late: Whether the platform has refused this message because the window has closed.
+        withdrawn: Whether it was undone or written anew.
     """
+    if withdrawn:
+        return Manner.SKIP
     if rules.window is None:
         return Manner.FREELY
     if at < heard_at + rules.window and not late:
@@ -228,7 +244,9 @@ def accepted(delivery: Delivery, platform_id: str, at: datetime) -> Delivery:
 
 
 def put_off(delivery: Delivery, how: Manner) -> Delivery:
-    """Hold or skip it."""
+    """Hold or skip it, unless it is known meanwhile that the platform has it."""
+    if not delivery.is_on_its_way:
+        return delivery
     status = DeliveryStatus.HELD if how is Manner.HOLD else DeliveryStatus.SKIPPED
     return delivery.model_copy(update={"status": status})
 

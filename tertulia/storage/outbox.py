@@ -55,7 +55,8 @@ _GET = f"SELECT {_COLUMNS} FROM deliveries WHERE (session_id, seq, part) = ($1, 
 _LOCK = _GET + " FOR UPDATE"
 
 _TO_SEND = """
-SELECT substr(messages.text, text_start + 1, text_end - text_start) AS text, deliveries.choices, unprompted
+SELECT substr(messages.text, text_start + 1, text_end - text_start) AS text, deliveries.choices, unprompted,
+       withdrawn_in IS NOT NULL AS withdrawn
 FROM deliveries JOIN messages USING (session_id, seq)
 WHERE (session_id, seq, part) = ($1, $2, $3)
 """

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from tertulia.channels.whatsapp import message_name
-from tertulia.domain.conversation import Close
+from tertulia.domain.conversation import Close, Undo
 from tertulia.embedded.messengers import Refuse, StaySilent
 from tests.channels.world import World
 
@@ -59,6 +59,24 @@ async def test_a_dead_platform_holds_up_no_turn_and_gets_everything_in_order_whe
     assert isinstance(first["attempts"], int)
     assert first["attempts"] > 1
     assert {other["attempts"] for other in others} == {1}
+
+
+async def test_what_was_undone_before_it_could_go_does_not_go(world: World) -> None:
+    await _say(world, "one")
+    await world.carried()
+    (session,) = await world.sessions()
+    sending = world.telegram.sending
+    before = sending.attempts
+    sending.always(Refuse(502, message="Bad Gateway"))
+    await _say(world, "two")
+    await sending.until(lambda: sending.attempts > before)
+    await world.engine.sessions.order(session, Undo(operator="eve"))
+    sending.always(None)
+    await world.carried()
+
+    assert "You said: two" in await world.shown(session)
+    assert "You said: two" not in [sent.text for sent in sending.to(ADDRESS)]
+    assert [delivery["status"] for delivery in await world.deliveries(session)][2] == "skipped"
 
 
 async def test_a_rate_limit_is_waited_for_as_long_as_the_platform_asks(world: World) -> None:

@@ -57,6 +57,18 @@ def test_the_window_decides_how_a_message_goes(
     assert deliveries.manner(rules, heard_at=NOON, at=later(hours), unprompted=unprompted, late=late) is expected
 
 
+def test_what_was_withdrawn_does_not_go() -> None:
+    for rules in (FREE, BOUND, WITH_TEMPLATE):
+        assert deliveries.manner(rules, heard_at=NOON, at=NOON, unprompted=False, withdrawn=True) is Manner.SKIP
+
+
+@pytest.mark.parametrize("how", [Manner.HOLD, Manner.SKIP])
+def test_what_has_arrived_meanwhile_is_not_put_off(how: Manner) -> None:
+    arrived = deliveries.told(sending(), receipt("delivered"))
+
+    assert deliveries.put_off(arrived, how) == arrived
+
+
 def test_receipts_in_any_order_and_more_than_once_come_to_the_same() -> None:
     receipts = [receipt("sent", minute=1), receipt("delivered", minute=2), receipt("read", minute=3)]
     for order in permutations(receipts):
