@@ -1,6 +1,7 @@
 """Telegram's Bot API: its webhooks, sending and files. Only private chats; edits of messages are passed over.
 
-Source: Telegram's public documentation of the Bot API. Update ids rise from one update to the next.
+Source: Telegram's public documentation of the Bot API. Update ids rise from one update to the next, unless there
+    was none for a week.
 """
 
 import re
