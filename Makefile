@@ -31,7 +31,7 @@ check: setup  ## What CI runs: format, lint, layers, types, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers auto
 	$(BIN)/pytest $(ALL_CORES)
 
 coverage: setup  ## Tell what the tests leave out, branch by branch
