@@ -34,6 +34,13 @@ globalThis.EventSource ??= class {
 };
 """
 
+# What docs/clients.md says of the end of such a program.
+_WAY_OUT = """
+import os, sys
+sys.stdout.flush()
+os._exit(0)
+"""
+
 
 @pytest.fixture(scope="module")
 async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
@@ -60,7 +67,7 @@ async def sh(cluster: Cluster, script: str) -> str:
 
 async def python(tmp_path: Path, program: str) -> str:
     file = tmp_path / "example.py"
-    file.write_text(program)
+    file.write_text(program + _WAY_OUT)
     return await run(sys.executable, str(file), environment={**os.environ, "PYTHONPATH": str(ROOT)})
 
 
