@@ -7,6 +7,7 @@ from starlette.responses import RedirectResponse, Response
 from tertulia.console.chat_view import ChatView
 from tertulia.console.ports import pages
 from tertulia.console.talk import Subject, Talk
+from tertulia.domain.errors import NotFound
 from tertulia.domain.ids import DefinitionName, TenantId, is_identifier
 
 _VIEWPORT = "width=device-width, initial-scale=1, viewport-fit=cover, interactive-widget=resizes-content"
@@ -36,9 +37,12 @@ def _offers(tenant: str | None = None) -> Response | None:
 
 async def _chat(client: Client, definition: str, job: str | None = None, tenant: str | None = None) -> Response | None:
     known = _tenant(tenant)
-    if known is None or definition not in pages().api.definitions.names():
+    if known is None:
         return RedirectResponse("/chat", status_code=303)
-    application = pages().api.definitions.get(DefinitionName(definition))
+    try:
+        application = pages().api.definitions.get(DefinitionName(definition))
+    except NotFound:
+        return RedirectResponse("/chat", status_code=303)
     job_id = job if job and is_identifier(job) else None
     _dressed(application.title)
     view = ChatView(

@@ -36,16 +36,13 @@ class Pages:
     embedders: Sequence[str] = ()
     chat_css: str = ""
 
-    def chat(self, tenant: TenantId, definition: str = "", job_id: str | None = None) -> str | None:
-        """Return where somebody begins a chat with a tenant, or finds what there is to chat about.
-
-        None where the tenant has no chats on the web.
-        """
+    def chat(self, tenant: TenantId, definition: str, job_id: str | None = None) -> str | None:
+        """Return where somebody begins a chat with a tenant; None where that has no chats on the web."""
         if tenant not in self.chat_tenants:
             return None
         named = {"job": job_id, "tenant": None if tenant == self.chat_tenants[0] else tenant}
         query = urlencode({name: value for name, value in named.items() if value})
-        return "/".join(filter(None, ("/chat", definition))) + (f"?{query}" if query else "")
+        return f"/chat/{definition}" + (f"?{query}" if query else "")
 
     def count(self, visitor: str) -> None:
         """Count something that a visitor does.

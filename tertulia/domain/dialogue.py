@@ -92,29 +92,34 @@ class Dialogue:
         """Take a file for the slot of documents, and what it says about the person for slots that are open yet."""
         self._leave_error()
         self._set(pending=None, errand=None, confirming=None)
-        name = self.definition.document_slot
-        if name is None or self.state.ended:
+        taken = self.keep(file)
+        if not taken:
             self._leave_nobody_without_an_answer()
             return
-        facts = self.keep(file)
         if self._spec().hand_over:
             return  # It is for the human to answer.
-        document = document_of_file(file.media_type, file.size_bytes)
-        self._say(self.definition.prompts.received, {"value": self._with_facts(shown(document), facts)})
-        if self.state.asking in {name, *facts}:
+        (_, document), *facts = taken.items()
+        self._say(self.definition.prompts.received, {"value": self._with_facts(shown(document), dict(facts))})
+        if self.state.asking in taken:
             self._go_on(after_answer=True)
         else:
             self._put_question()
 
     def keep(self, file: Attachment) -> Mapping[str, JsonValue]:
-        """Take a file without a word, and return what it says for slots that were open."""
+        """Take a file without a word.
+
+        Returns:
+            What was taken: the document first, then what it says for slots that were open; nothing where there is no
+            slot for it, or the conversation has ended.
+        """
         name = self.definition.document_slot
         if name is None or self.state.ended:
             return {}
         facts = dict(self._told_by({slot: value for slot, value in file.facts.items() if self._is_open(slot)}))
         self._set(skipped=tuple(slot for slot in self.state.skipped if slot != name))
-        self._know({name: document_of_file(file.media_type, file.size_bytes), **facts})
-        return facts
+        taken = {name: document_of_file(file.media_type, file.size_bytes), **facts}
+        self._know(taken)
+        return taken
 
     def take(self, ask: Ask, text: str) -> None:
         """Use a provider's answer."""

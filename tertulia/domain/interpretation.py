@@ -194,9 +194,13 @@ def _told_by(
     wanted = profiles.TOLD_BY_RESUME & definition.asked - known.keys()
     if document.reads != "resume" or not wanted:
         return
-    for name, value in profiles.facts_in(resumes.parse(text, now.date())).items():
-        if name in wanted and isinstance(found := accept(definition.slots[name], value, now), Understood):
-            yield name, found.value
+    facts = profiles.facts_in(resumes.parse(text, now.date()))
+    for name, value in facts.items():
+        if name not in wanted:
+            continue
+        outcome = accept(definition.slots[name], value, now, definition.language)
+        if isinstance(outcome, Understood):
+            yield name, outcome.value
 
 
 def _named_along(

@@ -1,12 +1,11 @@
 """What a message is for: the skill that it asks for, by rule; else the one that a provider has chosen."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from tertulia.domain.definitions.definition import Definition, Use
 from tertulia.domain.interpretation import Answers, Greeting, Interpretation, Question, Unclear
-from tertulia.domain.providers.completions import json_in
+from tertulia.domain.providers.completions import field_in
 from tertulia.domain.skills import SKILLS, Heard, Skill, request_said
 
 # Kinds of slot that take any words for an answer, those of a request too.
@@ -59,10 +58,5 @@ def choosable(definition: Definition, state: str) -> dict[str, Use]:
 
 def chosen(uses: Mapping[str, Use], text: str) -> Use | None:
     """Read a provider's choice; None where it has chosen nothing, or nothing that is on offer."""
-    body = json_in(text)
-    try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    name = answer.get("skill") if isinstance(answer, dict) else None
+    name = field_in(text, "skill")
     return uses.get(name) if isinstance(name, str) else None

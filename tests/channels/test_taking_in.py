@@ -58,6 +58,20 @@ async def talking(
         yield world
 
 
+@pytest.fixture
+async def writing(
+    client: Client,
+    database: str,
+    task_queue: str,
+    telegram: TelegramSimulator,
+    whatsapp: WhatsAppSimulator,
+    tmp_path: Path,
+) -> AsyncIterator[World]:
+    """A world in which everybody talks to the assistant that the test writes into `tmp_path`."""
+    async with channel_world(client, database, task_queue, telegram, whatsapp, ASSISTANT, tmp_path) as world:
+        yield world
+
+
 async def test_telegram_deliveries_that_come_five_times_mixed_up_and_at_once_get_one_turn_each_in_order(
     settling: World,
 ) -> None:
@@ -225,85 +239,60 @@ async def test_a_message_that_is_too_long_holds_up_nothing_where_the_answer_is_r
 
 @pytest.mark.parametrize("rule", ["limits: {waiting_messages: 1}", "double_text: reject"])
 async def test_messages_that_a_session_has_no_room_for_get_their_turns_later(
-    client: Client,
-    database: str,
-    task_queue: str,
-    telegram: TelegramSimulator,
-    whatsapp: WhatsAppSimulator,
-    tmp_path: Path,
-    rule: str,
+    writing: World, telegram: TelegramSimulator, tmp_path: Path, rule: str
 ) -> None:
     (tmp_path / "assistant.yaml").write_text((DEFINITIONS / "assistant.yaml").read_text() + f"\n{rule}\n")
     said = [f"text {number}" for number in range(5)]
-    async with channel_world(client, database, task_queue, telegram, whatsapp, ASSISTANT, tmp_path) as world:
-        await telegram.deliver(*(telegram.text(PEOPLE[0], text) for text in said))
-        await world.carried()
+    await telegram.deliver(*(telegram.text(PEOPLE[0], text) for text in said))
+    await writing.carried()
 
-        (session,) = await world.sessions()
-        assert await world.said(session) == said
+    (session,) = await writing.sessions()
+    assert await writing.said(session) == said
 
 
 async def test_a_message_that_its_session_has_ended_before_gets_its_turn_in_the_next_one(
-    client: Client,
-    database: str,
-    task_queue: str,
-    telegram: TelegramSimulator,
-    whatsapp: WhatsAppSimulator,
-    tmp_path: Path,
+    writing: World, telegram: TelegramSimulator, tmp_path: Path
 ) -> None:
     (tmp_path / "assistant.yaml").write_text(ENDING)
-    async with channel_world(client, database, task_queue, telegram, whatsapp, ASSISTANT, tmp_path) as world:
-        world.provider.script("only", [BlackHole()])
-        await telegram.deliver(telegram.text(PEOPLE[0], "first", language="es"))
-        await world.provider.asked()
-        await telegram.deliver(telegram.text(PEOPLE[0], "second"), telegram.text(PEOPLE[0], "third"))
-        await world.handed_over()
-        (session,) = await world.sessions()
-        handle = client.get_workflow_handle(workflow_id(session))
-        await handle.signal("transition", TransitionTo(state="over"))
-        await handle.signal("cancel_turn")
-        await world.carried()
+    writing.provider.script("only", [BlackHole()])
+    await telegram.deliver(telegram.text(PEOPLE[0], "first", language="es"))
+    await writing.provider.asked()
+    await telegram.deliver(telegram.text(PEOPLE[0], "second"), telegram.text(PEOPLE[0], "third"))
+    await writing.handed_over()
+    (session,) = await writing.sessions()
+    handle = writing.engine.client.get_workflow_handle(workflow_id(session))
+    await handle.signal("transition", TransitionTo(state="over"))
+    await handle.signal("cancel_turn")
+    await writing.carried()
 
-        sessions = await world.sessions()
-        assert [await world.said(session) for session in sessions] == [["first"], ["second", "third"]]
+    sessions = await writing.sessions()
+    assert [await writing.said(session) for session in sessions] == [["first"], ["second", "third"]]
 
 
 async def test_an_application_that_cannot_be_used_costs_no_message_and_no_session(
-    client: Client,
-    database: str,
-    task_queue: str,
-    telegram: TelegramSimulator,
-    whatsapp: WhatsAppSimulator,
-    tmp_path: Path,
+    writing: World, telegram: TelegramSimulator, tmp_path: Path
 ) -> None:
-    async with channel_world(client, database, task_queue, telegram, whatsapp, ASSISTANT, tmp_path) as world:
-        await telegram.deliver(telegram.text(PEOPLE[0], "Hello"))
-        await world.intake_tried(3)
-        (tmp_path / "assistant.yaml").write_text(ENDING)
-        await world.carried()
+    await telegram.deliver(telegram.text(PEOPLE[0], "Hello"))
+    await writing.intake_tried(3)
+    (tmp_path / "assistant.yaml").write_text(ENDING)
+    await writing.carried()
 
-        (session,) = await world.engine.rows("SELECT session_id FROM channel_sessions")
-        assert await world.said(session["session_id"]) == ["Hello"]
+    (session,) = await writing.engine.rows("SELECT session_id FROM channel_sessions")
+    assert await writing.said(session["session_id"]) == ["Hello"]
 
 
 async def test_a_message_that_is_too_long_holds_up_nothing_where_the_application_is_gone(
-    client: Client,
-    database: str,
-    task_queue: str,
-    telegram: TelegramSimulator,
-    whatsapp: WhatsAppSimulator,
-    tmp_path: Path,
+    writing: World, telegram: TelegramSimulator, tmp_path: Path
 ) -> None:
     (tmp_path / "assistant.yaml").write_text(ENDING)
-    async with channel_world(client, database, task_queue, telegram, whatsapp, ASSISTANT, tmp_path) as world:
-        await telegram.deliver(telegram.text(PEOPLE[0], "Hello"))
-        await world.carried()
-        (tmp_path / "assistant.yaml").unlink()
-        await telegram.deliver(telegram.text(PEOPLE[0], "x" * 16_001), telegram.text(PEOPLE[0], "Hello?"))
-        await world.carried()
+    await telegram.deliver(telegram.text(PEOPLE[0], "Hello"))
+    await writing.carried()
+    (tmp_path / "assistant.yaml").unlink()
+    await telegram.deliver(telegram.text(PEOPLE[0], "x" * 16_001), telegram.text(PEOPLE[0], "Hello?"))
+    await writing.carried()
 
-        (session,) = await world.sessions()
-        assert await world.said(session) == ["Hello", "Hello?"]
+    (session,) = await writing.sessions()
+    assert await writing.said(session) == ["Hello", "Hello?"]
 
 
 @pytest.mark.parametrize("settings", [ASSISTANT | {"telegram_tenant": "acme"}])

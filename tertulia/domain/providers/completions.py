@@ -1,5 +1,6 @@
 """What is asked of a provider and what comes back, in one meaning for all wire formats."""
 
+import json
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal
@@ -146,3 +147,12 @@ class Completion(BaseModel):
 def json_in(text: str) -> str:
     """Return the JSON object in an answer, without the words or the fence that some models put around it."""
     return text[text.find("{") : text.rfind("}") + 1]
+
+
+def field_in(text: str, name: str) -> Any:
+    """Read a field of the JSON object in an answer; None where there is no such object or field."""
+    try:
+        answer: Any = json.loads(json_in(text))
+    except (ValueError, RecursionError):
+        return None
+    return answer.get(name) if isinstance(answer, dict) else None

@@ -1,13 +1,10 @@
 """One way in for every kind of slot: by a person's words, or by what a provider read out of them."""
 
-import json
 import math
 from datetime import datetime
 from typing import Any, assert_never
 
-from pydantic import JsonValue
-
-from tertulia.domain.providers.completions import json_in
+from tertulia.domain.providers.completions import field_in
 from tertulia.domain.slots import choices, contacts, dates, money, numbers, phrases, texts
 from tertulia.domain.slots.kinds import (
     BooleanSlot,
@@ -174,9 +171,4 @@ def wanted(slot: Slot) -> str:
 
 def read_json(text: str) -> Any:
     """Read the `value` out of a provider's answer; None for whatever is not such an answer."""
-    body = json_in(text)
-    try:
-        answer: JsonValue = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return answer.get("value") if isinstance(answer, dict) else None
+    return field_in(text, "value")
