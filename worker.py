@@ -106,6 +106,7 @@ def build_worker(
             turns.end_turn,
             turns.recall_turn,
             turns.recall_order,
+            turns.refuse_messages,
             calls.call_provider,
             errands.run_errand,
             checks.list_providers,

@@ -44,6 +44,11 @@ class RecallOrder(Payload):
     request_id: MessageId
 
 
+class RefusedMessages(Payload):
+    session_id: SessionId
+    message_ids: tuple[MessageId, ...]
+
+
 class RankingProviders(Protocol):
     """Orders the providers. Implemented by the provider service."""
 
@@ -122,6 +127,11 @@ class TurnActivities:
         await self._turns.end(turn)
         if turn.applies:
             await self._intake.follow(turn)
+
+    @activity.defn
+    async def refuse_messages(self, refused: RefusedMessages) -> None:
+        """Store which messages a session has ended before, without a turn for them."""
+        await self._turns.refuse(refused.session_id, refused.message_ids)
 
     @activity.defn
     async def recall_turn(self, recall: Recall) -> Reply | None:

@@ -128,6 +128,10 @@ class Turns(Protocol):
 
     async def end(self, turn: EndTurn) -> None: ...
 
+    async def refuse(self, session_id: SessionId, message_ids: Sequence[MessageId]) -> None:
+        """Store which messages a session has ended before, without a turn for them."""
+        ...
+
     async def outcome(self, session_id: SessionId, message_id: MessageId) -> Reply | None:
         """Find the outcome of a message that was answered long ago."""
         ...
@@ -236,6 +240,10 @@ class Transcripts(Protocol):
     async def turn(self, session_id: SessionId, turn: int) -> TurnRecord | None: ...
 
     async def turn_of(self, session_id: SessionId, message_id: MessageId) -> TurnRecord | None: ...
+
+    async def was_refused(self, session_id: SessionId, message_id: MessageId) -> bool:
+        """Tell whether a session had taken this message, and ended before it had a turn."""
+        ...
 
 
 class SessionRecords(Protocol):
@@ -400,6 +408,10 @@ class Sessions(Protocol):
         ...
 
     async def view(self, session_id: SessionId) -> SessionView: ...
+
+    async def awaits(self, session_id: SessionId, message_id: MessageId) -> bool:
+        """Tell whether this message has been taken, and its outcome is not stored yet."""
+        ...
 
     async def cancel_turn(self, session_id: SessionId) -> bool:
         """Stop the running turn; False where none runs."""

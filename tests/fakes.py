@@ -84,10 +84,12 @@ class InMemoryTranscripts:
 
     Attributes:
         looked_up: Set when the turn of a message has been asked for.
+        refused: The messages that sessions have ended before.
     """
 
     def __init__(self) -> None:
         self.looked_up = asyncio.Event()
+        self.refused: set[tuple[SessionId, MessageId]] = set()
         self._messages: dict[SessionId, list[Message]] = defaultdict(list)
         self._turns: dict[SessionId, dict[int, TurnRecord]] = defaultdict(dict)
 
@@ -120,6 +122,9 @@ class InMemoryTranscripts:
         self.looked_up.set()
         turns = self._turns[session_id].values()
         return next((turn for turn in turns if message_id in turn.message_ids), None)
+
+    async def was_refused(self, session_id: SessionId, message_id: MessageId) -> bool:
+        return (session_id, message_id) in self.refused
 
 
 class InMemoryRecords:
@@ -387,6 +392,11 @@ class ScriptedSessions:
             reminder_at=None,
             expires_at=None,
         )
+
+    async def awaits(self, session_id: SessionId, message_id: MessageId) -> bool:
+        await self._open_record(session_id)
+        turn = self._turns.get((session_id, message_id))
+        return turn is not None and not turn.done()
 
     async def cancel_turn(self, session_id: SessionId) -> bool:
         return (await self.view(session_id)).running is not None

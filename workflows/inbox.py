@@ -61,11 +61,11 @@ class Inbox:
 
     def knows(self, message_id: MessageId) -> bool:
         """Tell whether a message of this id is waiting, in its turn, or answered."""
-        return (
-            self.is_answered(message_id)
-            or self.is_in_turn(message_id)
-            or any(arrival.message_id == message_id for arrival in self._waiting)
-        )
+        return self.is_answered(message_id) or self.awaits(message_id)
+
+    def awaits(self, message_id: MessageId) -> bool:
+        """Tell whether a message of this id is waiting, or in its turn."""
+        return self.is_in_turn(message_id) or any(arrival.message_id == message_id for arrival in self._waiting)
 
     def is_answered(self, message_id: MessageId) -> bool:
         return message_id in self._turns
@@ -89,10 +89,9 @@ class Inbox:
         self._in_turn, self._waiting = tuple(self._waiting[:count]), self._waiting[count:]
         return self._in_turn
 
-    def clear(self) -> Sequence[Arrival]:
-        """Take all that wait, for good."""
-        left, self._waiting = self._waiting, []
-        return left
+    def clear(self) -> None:
+        """Forget all that wait."""
+        self._waiting = []
 
     def settle(self, message_ids: Sequence[MessageId], reply: Reply) -> None:
         """Remember the outcome of messages; the oldest ids and replies are forgotten."""

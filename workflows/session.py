@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError, is_cancelled_exception
 with workflow.unsafe.imports_passed_through():
     from activities.channel_intake import ChannelIntakeActivities, LeftBehind, LeftMessage
     from activities.errors import to_application_error
-    from activities.turns import Opening, Recall, RecallOrder, TurnActivities
+    from activities.turns import Opening, Recall, RecallOrder, RefusedMessages, TurnActivities
     from tertulia.domain.channels import is_sent_to
     from tertulia.domain.conversation import (
         CancelTurn,
@@ -99,7 +99,7 @@ class Session:
             # Somebody cancelled the workflow itself: the stored session must not stay open behind it.
             await self._abandon("the workflow was cancelled")
         clock.cancel()
-        await self._give_back_what_waits()
+        await self._refuse_what_waits()
         await workflow.wait_condition(workflow.all_handlers_finished)
         return SessionResult(state=self._conversation.machine.state, turns=self._conversation.turn)
 
@@ -183,12 +183,17 @@ class Session:
         turn = await self._conversation.abandon(reason)
         self._inbox.settle(turn.message_ids, turn.reply)
 
-    async def _give_back_what_waits(self) -> None:
-        """Record the messages that the session's end has left without a turn; on a messenger the next one has them."""
-        left = self._inbox.clear()
+    async def _refuse_what_waits(self) -> None:
+        """Store that the session's end has left messages without a turn; on a messenger the next session has them."""
+        left = self._inbox.waiting
+        if not left:
+            return
         for arrival in left:
             self._refuse("message", f"the session closed before message {arrival.message_id} had its turn")
-        if left and is_sent_to(self._start.channel):
+        refused = RefusedMessages(session_id=self._id, message_ids=tuple(arrival.message_id for arrival in left))
+        await workflow.execute_local_activity_method(TurnActivities.refuse_messages, refused, **options.STORAGE)
+        self._inbox.clear()
+        if is_sent_to(self._start.channel):
             messages = tuple(LeftMessage.model_validate(arrival.model_dump()) for arrival in left)
             language = self._start.context.get("language")
             await workflow.execute_activity_method(
@@ -330,6 +335,11 @@ class Session:
             expires_at=self._clock.expires_at,
             hand_over=conversation.hand_over,
         )
+
+    @workflow.query
+    def awaits(self, message_id: MessageId) -> bool:
+        """Whether this message has been taken, and its outcome is not stored yet."""
+        return self._inbox.awaits(message_id)
 
     @workflow.query
     def history(self) -> HistoryView:

@@ -27,7 +27,7 @@ from tertulia.api.sessions import stored_session
 from tertulia.api.views import Messages, Receipt, TurnReply
 from tertulia.api.waiting import within
 from tertulia.domain.access import Scope
-from tertulia.domain.conversation import IncomingMessage, SessionStatus, SessionView
+from tertulia.domain.conversation import IncomingMessage, SessionStatus
 from tertulia.domain.errors import InvalidInput, NotFound, SessionClosed
 from tertulia.domain.ids import MessageId, SessionId
 from tertulia.domain.turns import TurnRecord
@@ -111,7 +111,7 @@ async def read_receipt(
 ) -> Response:
     """Look up what became of a message; possible for as long as its session is stored."""
     turn = await ports.transcripts.turn_of(session_id, message_id)
-    receipt = Receipt.of(turn, message_id) if turn else await _not_begun(ports, session_id, message_id)
+    receipt = Receipt.of(turn, message_id) if turn else await _without_turn(ports, session_id, message_id)
     return tagged(receipt, if_none_match)
 
 
@@ -162,20 +162,23 @@ async def _receipt(
     )
 
 
-async def _not_begun(ports: ApiPorts, session_id: SessionId, message_id: MessageId) -> Receipt:
-    """Tell a message that waits for its turn from one that never was."""
-    if await _is_waiting(ports, session_id):
+async def _without_turn(ports: ApiPorts, session_id: SessionId, message_id: MessageId) -> Receipt:
+    """Tell a message that waits for its turn, or gets none any more, from one that never was."""
+    if await _is_awaited(ports, session_id, message_id):
         return Receipt(session_id=session_id, message_id=message_id)
-    # Its turn may have begun and ended between the two looks.
+    # Asked only now, when nothing can change any more: its turn may have begun and ended between the two looks.
     turn = await ports.transcripts.turn_of(session_id, message_id)
-    if turn is None:
-        raise NotFound("message", message_id)
-    return Receipt.of(turn, message_id)
+    if turn:
+        return Receipt.of(turn, message_id)
+    if await ports.transcripts.was_refused(session_id, message_id):
+        return Receipt(session_id=session_id, message_id=message_id, status="refused")
+    await stored_session(ports, session_id)
+    raise NotFound("message", message_id)
 
 
-async def _is_waiting(ports: ApiPorts, session_id: SessionId) -> bool:
+async def _is_awaited(ports: ApiPorts, session_id: SessionId, message_id: MessageId) -> bool:
     try:
-        view: SessionView = await ports.taken(ports.sessions.view(session_id))
-    except SessionClosed:
+        return await ports.taken(ports.sessions.awaits(session_id, message_id))
+    except (SessionClosed, NotFound):
+        # Ended, which Temporal forgets after a while.
         return False
-    return view.status is SessionStatus.OPEN and (view.waiting > 0 or view.running is not None)

@@ -113,15 +113,16 @@ class Receipt(View):
     """Where a message stands that the session has durably taken.
 
     Attributes:
-        status: `pending` while it waits for its turn, `running`, or how its turn ended.
-        turn: Null while it waits.
+        status: `pending` while it waits for its turn, `running`, or how its turn ended; `refused` where the session
+            ended before the message had its turn.
+        turn: Null while it waits, and where it gets none.
         reply: Null until its turn has ended.
         resumes_at: When a provider is asked again, where the turn waits for one.
     """
 
     session_id: SessionId
     message_id: MessageId
-    status: Literal["pending", "running"] | TurnStatus = "pending"
+    status: Literal["pending", "running", "refused"] | TurnStatus = "pending"
     turn: int | None = None
     reply: TurnReply | None = None
     resumes_at: datetime | None = None

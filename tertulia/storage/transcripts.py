@@ -35,6 +35,10 @@ _TURN_OF = """
 SELECT turn FROM messages WHERE session_id = $1 AND message_id = $2
 """
 
+_WAS_REFUSED = """
+SELECT EXISTS (SELECT FROM refused_messages WHERE session_id = $1 AND message_id = $2)
+"""
+
 _ATTEMPTS = """
 SELECT attempt_id, session_id, turn, ask, provider, attempt, is_retry, tenant, started_at, ended_at, failure, status,
        detail, model, request_id, ttft_ms, latency_ms, input_uncached, input_cached, input_cache_write, output_visible,
@@ -75,6 +79,12 @@ class PostgresTranscripts:
         async with self._pool.connection() as connection:
             turn = await connection.fetchval(_TURN_OF, session_id, message_id)
             return None if turn is None else await _turn(connection, session_id, turn)
+
+    async def was_refused(self, session_id: SessionId, message_id: MessageId) -> bool:
+        """Tell whether a session had taken this message, and ended before it had a turn."""
+        async with self._pool.connection() as connection:
+            refused: bool = await connection.fetchval(_WAS_REFUSED, session_id, message_id)
+        return refused
 
 
 async def _turn(connection: Connection, session_id: SessionId, turn: int) -> TurnRecord | None:

@@ -12,7 +12,7 @@ after its caller has given it up. Whatever takes something back is a transaction
 """
 
 from collections import Counter
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, NoReturn
 
 import structlog
@@ -277,6 +277,14 @@ _OUTCOME_OF_ORDER = """
 SELECT reply FROM turns WHERE session_id = $1 AND request_id = $2 AND status <> 'running'
 """
 
+# An erased session's row is not there any more, or waits to go until this is done.
+_REFUSE = """
+INSERT INTO refused_messages (session_id, message_id)
+SELECT session_id, message_id FROM sessions, unnest($2::text[]) AS message_id WHERE session_id = $1
+FOR KEY SHARE OF sessions
+ON CONFLICT DO NOTHING
+"""
+
 
 class PostgresTurns:
     """Implements `ports.Turns`."""
@@ -347,6 +355,11 @@ class PostgresTurns:
             await _insert_ended(connection, turn)
             if turn.withdraws:
                 await connection.execute(_WITHDRAW, turn.session_id, turn.turn, *_withdrawn(turn))
+
+    async def refuse(self, session_id: SessionId, message_ids: Sequence[MessageId]) -> None:
+        """Store which messages a session has ended before; nothing where the session has been erased."""
+        async with self._pool.connection() as connection:
+            await connection.execute(_REFUSE, session_id, message_ids)
 
     async def outcome(self, session_id: SessionId, message_id: MessageId) -> Reply | None:
         """Find the outcome of a message; None where no turn has answered it."""

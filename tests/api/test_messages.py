@@ -3,12 +3,12 @@ import asyncio
 import httpx
 import pytest
 
-from tertulia.domain.conversation import Reply, Role, SessionStatus, SessionView, TurnStatus
+from tertulia.domain.conversation import Reply, Role, TurnStatus
 from tertulia.domain.errors import InvalidInput, NotFound, SessionClosed, TooManyWaiting, TurnInProgress
 from tertulia.domain.ids import MessageId, SessionId
 from tertulia.domain.turns import TurnRecord
 from tests.api.conftest import SESSION, World
-from tests.fakes import NOON, OPEN_QUESTION, InMemoryTranscripts, ScriptedSessions, turn_record
+from tests.fakes import NOON, OPEN_QUESTION, InMemoryTranscripts, turn_record
 
 HELLO = {"text": "hello", "message_id": "m-1"}
 ASYNC = {"Prefer": "respond-async"}
@@ -175,18 +175,36 @@ class TestReceipts:
         assert answer.status_code == 404
         assert answer.json()["detail"] == "there is no such message"
 
-    async def test_nothing_waits_for_a_session_that_has_closed(
+    async def test_a_message_that_never_was_has_none_while_another_one_waits(
         self, api: httpx.AsyncClient, world: World, messages: str
     ) -> None:
-        class ClosedWithMessagesWaiting(ScriptedSessions):
-            async def view(self, session_id: SessionId) -> SessionView:
-                return (await super().view(session_id)).model_copy(
-                    update={"status": SessionStatus.CLOSED, "waiting": 2}
-                )
+        world.sessions.ending.clear()
+        await api.post(messages, json=HELLO, headers=ASYNC)
 
-        world.change(sessions=ClosedWithMessagesWaiting(world.records, world.transcripts, world.events))
-
+        assert (await api.get(f"{messages}/m-1")).json()["status"] == "pending"
         assert (await api.get(f"{messages}/m-404")).status_code == 404
+
+    async def test_a_message_that_the_sessions_end_has_left_without_a_turn_is_refused(
+        self, api: httpx.AsyncClient, world: World, messages: str
+    ) -> None:
+        world.transcripts.refused.add((SESSION, MessageId("m-1")))
+        world.sessions.refusal = SessionClosed("the session is closed")
+
+        answer = await api.get(f"{messages}/m-1")
+
+        assert answer.json() == {
+            "session_id": "s-1",
+            "message_id": "m-1",
+            "status": "refused",
+            "turn": None,
+            "reply": None,
+            "resumes_at": None,
+        }
+
+    async def test_a_session_that_never_was_has_no_receipts(self, api: httpx.AsyncClient) -> None:
+        answer = await api.get("/v1/sessions/s-404/messages/m-1")
+
+        assert (answer.status_code, answer.json()["detail"]) == (404, "there is no such session")
 
     async def test_receipts_of_a_closed_session_stay(
         self, api: httpx.AsyncClient, session: SessionId, messages: str

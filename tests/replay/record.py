@@ -20,6 +20,7 @@ from tertulia.domain.conversation import (
     Close,
     EditSlot,
     HandOverToHuman,
+    IncomingMessage,
     OpenSession,
     OperatorMessage,
     Regenerate,
@@ -160,11 +161,20 @@ async def edited(engine: Engine, _: ProviderSimulator) -> Recorded:
 
 
 async def messenger(engine: Engine, _: ProviderSimulator) -> Recorded:
-    session_id = SessionId(uuid4().hex)
-    opening = OpenSession(definition="assistant", user_id="somebody", channel="telegram")
-    chat = Chat(engine, session_id, await engine.sessions.open(session_id, opening))
+    chat = await _chat_on_telegram(engine)
     await chat.say("Hello")
     return await _closed(chat)
+
+
+async def left_without_turn(engine: Engine, simulator: ProviderSimulator) -> Recorded:
+    simulator.script("first", [BlackHole()])
+    chat = await _chat_on_telegram(engine)
+    for text in ("Hello", "and one thing more"):
+        await engine.sessions.submit(chat.id, IncomingMessage(text=text))
+    await simulator.asked()
+    await chat.workflow.cancel()
+    await chat.workflow.result()
+    return chat.workflow
 
 
 async def channel_intake(engine: Engine, _: ProviderSimulator) -> Recorded:
@@ -213,6 +223,7 @@ SCENARIOS: tuple[Callable[[Engine, ProviderSimulator], Awaitable[Recorded]], ...
     people_in_the_loop,
     edited,
     messenger,
+    left_without_turn,
     channel_intake,
     channel_delivery,
     errand,
@@ -252,6 +263,12 @@ async def _take_in(channels: Engine, *updates: bytes) -> ChatId:
         await intake.take(webhook, webhook.read(update))
     (row,) = await channels.rows("SELECT chat_id FROM channel_chats")
     return ChatId(row["chat_id"])
+
+
+async def _chat_on_telegram(engine: Engine) -> Chat:
+    session_id = SessionId(uuid4().hex)
+    opening = OpenSession(definition="assistant", user_id="somebody", channel="telegram")
+    return Chat(engine, session_id, await engine.sessions.open(session_id, opening))
 
 
 async def _ended(engine: Engine, workflow_id: str) -> Recorded:

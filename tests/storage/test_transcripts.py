@@ -11,7 +11,9 @@ from tertulia.domain.providers.completions import RateLimits, Usage
 from tertulia.domain.turns import AttemptOutcome
 from tertulia.storage.attempts import PostgresAttempts
 from tertulia.storage.pool import Pool
+from tertulia.storage.sessions import PostgresSessionRecords
 from tertulia.storage.transcripts import PostgresTranscripts
+from tertulia.storage.turns import PostgresTurns
 
 from .examples import CHAT, at, begin, end, opened, said, shown
 from .provider_examples import GEMINI, GROQ
@@ -55,6 +57,18 @@ async def test_messages_are_read_page_by_page_oldest_first(chat: PostgresTranscr
     pages = [await chat.messages(CHAT, after=after, limit=4) for after in (0, 4, 8, 9)]
 
     assert [[message.seq for message in page] for page in pages] == [[1, 2, 3, 4], [5, 6, 7, 8], [9], []]
+
+
+async def test_a_message_that_its_sessions_end_has_refused_is_known_as_long_as_the_session(
+    pool: Pool, chat: PostgresTranscripts
+) -> None:
+    for _ in range(2):
+        await PostgresTurns(pool).refuse(CHAT, [MessageId("m5"), MessageId("m6")])
+
+    assert [await chat.was_refused(CHAT, MessageId(message)) for message in ("m4", "m5", "m6")] == [False, True, True]
+    await PostgresSessionRecords(pool).erase(CHAT)
+    await PostgresTurns(pool).refuse(CHAT, [MessageId("m7")])
+    assert [await chat.was_refused(CHAT, MessageId(message)) for message in ("m5", "m7")] == [False, False]
 
 
 async def test_a_message_comes_back_as_it_was_stored(chat: PostgresTranscripts) -> None:

@@ -7,7 +7,9 @@ import pytest
 from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
-from tertulia.domain.conversation import Close
+from tertulia.domain.conversation import Close, IncomingMessage
+from tertulia.domain.errors import SessionClosed
+from tertulia.domain.ids import MessageId
 from tertulia.embedded.simulator import Answer, BlackHole, ProviderSimulator
 from tests.engine import Engine, until
 
@@ -47,6 +49,40 @@ async def test_cancelling_the_workflow_in_a_turn_closes_the_stored_session(
     (session,) = await engine.rows("select status, closed_reason, turn from sessions where session_id = $1", chat.id)
     assert tuple(session) == ("closed", "the workflow was cancelled", 1)
     assert (await chat.turn(1)).status == "cancelled"
+
+
+async def test_a_message_that_the_end_of_its_session_leaves_without_a_turn_is_refused(
+    engine: Engine, simulator: ProviderSimulator
+) -> None:
+    simulator.script("first", [BlackHole()])
+    chat = await engine.chat()
+    running, waiting = [
+        await engine.sessions.submit(chat.id, IncomingMessage(text=text, message_id=uuid4().hex))
+        for text in ("Hello", "and one thing more")
+    ]
+    await simulator.asked()
+    assert await engine.sessions.awaits(chat.id, running)
+    assert await engine.sessions.awaits(chat.id, waiting)
+    assert not await engine.sessions.awaits(chat.id, MessageId("another"))
+
+    await chat.workflow.cancel()
+    await chat.workflow.result()
+
+    with pytest.raises(SessionClosed):
+        await engine.sessions.awaits(chat.id, waiting)
+    refused = [await engine.transcripts.was_refused(chat.id, message_id) for message_id in (running, waiting)]
+    assert refused == [False, True]
+
+
+async def test_what_was_terminated_awaits_nothing(engine: Engine, simulator: ProviderSimulator) -> None:
+    simulator.script("first", [BlackHole()])
+    chat = await engine.chat()
+    message_id = await engine.sessions.submit(chat.id, IncomingMessage(text="Hello"))
+    await simulator.asked()
+    await chat.workflow.terminate()
+
+    with pytest.raises(SessionClosed):
+        await engine.sessions.awaits(chat.id, message_id)
 
 
 async def test_an_answer_that_no_payload_could_carry_is_no_answer(engine: Engine, simulator: ProviderSimulator) -> None:
