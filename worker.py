@@ -34,6 +34,7 @@ from tertulia.storage.jobs import PostgresJobs
 from tertulia.storage.outbox import PostgresOutbox
 from tertulia.storage.pool import Pool, open_pool
 from tertulia.storage.profiles import PostgresCandidates
+from tertulia.storage.sessions import PostgresSessionRecords
 from tertulia.storage.transcripts import PostgresTranscripts
 from tertulia.storage.turns import PostgresTurns
 from tertulia.temporal import connect
@@ -134,6 +135,7 @@ def _channel_activities(
         PostgresChannelInbox(pool),
         outbox,
         TemporalSessions(client, task_queue=task_queue, turns_per_run=settings.turns_per_run),
+        PostgresSessionRecords(pool),
         PostgresTranscripts(pool),
         couriers,
         messengers,

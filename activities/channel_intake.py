@@ -8,7 +8,7 @@ from temporalio import activity
 
 from tertulia.domain import deliveries
 from tertulia.domain.channels import Arrived, ChannelName, Chat, ChatId, ChatSession, NextArrival, Outgoing, Received
-from tertulia.domain.conversation import IncomingMessage, OpenSession, Payload
+from tertulia.domain.conversation import Close, IncomingMessage, Opened, OpenSession, Payload, Role, SessionStatus
 from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.deliveries import ToDeliver
 from tertulia.domain.errors import (
@@ -22,7 +22,17 @@ from tertulia.domain.errors import (
     Unavailable,
 )
 from tertulia.domain.ids import DefinitionName, MessageId, SessionId
-from tertulia.ports import ChannelInbox, Couriers, Definitions, Messenger, Outbox, ResumeIntake, Sessions, Transcripts
+from tertulia.ports import (
+    ChannelInbox,
+    Couriers,
+    Definitions,
+    Messenger,
+    Outbox,
+    ResumeIntake,
+    SessionRecords,
+    Sessions,
+    Transcripts,
+)
 
 # Larger than any file that is of use here.
 MOST_FILE_BYTES = 5 * 1024 * 1024
@@ -30,6 +40,8 @@ MOST_FILE_BYTES = 5 * 1024 * 1024
 _FILE_TEXT_CHARS = 15_000
 # Sessions that end while a message is on its way to them, one after the other.
 _SESSIONS_TRIED = 3
+# Messages among which the last one of ours surely is.
+_LAST_WORDS = 20
 # Half a minute of trouble at the platform.
 _ANSWERS_TRIED = 5
 
@@ -77,6 +89,7 @@ class ChannelIntakeActivities:
         inbox: ChannelInbox,
         outbox: Outbox,
         sessions: Sessions,
+        records: SessionRecords,
         transcripts: Transcripts,
         couriers: Couriers,
         messengers: Mapping[ChannelName, Messenger],
@@ -88,6 +101,7 @@ class ChannelIntakeActivities:
         self._inbox = inbox
         self._outbox = outbox
         self._sessions = sessions
+        self._records = records
         self._transcripts = transcripts
         self._couriers = couriers
         self._messengers = messengers
@@ -144,14 +158,15 @@ class ChannelIntakeActivities:
         for session_id in await self._outbox.holding(ref.chat_id):
             await self._couriers.wake_delivery(ToDeliver(session_id=session_id, up_to_turn=0, at=arrived.chat.heard_at))
         try:
-            session = await self._handed_over(arrived)
+            taken_by = await self._handed_over(arrived)
         except InvalidInput as error:
             await self._refuse(arrived)
             await self._inbox.settle(ref.chat_id, ref.message_id, session_id=None, note=str(error))
         except NotFound:
             activity.logger.info("a chat was erased while a message was on its way")
         else:
-            await self._inbox.settle(ref.chat_id, ref.message_id, session_id=session.session_id)
+            note = "" if taken_by else "the session ended as it opened"
+            await self._inbox.settle(ref.chat_id, ref.message_id, session_id=taken_by, note=note)
 
     @activity.defn
     async def put_back(self, left: LeftBehind) -> None:
@@ -175,52 +190,88 @@ class ChannelIntakeActivities:
         await self._couriers.wake_intake(chat.chat_id)
 
     async def _refuse(self, arrived: Arrived) -> None:
-        """Tell a person that a message is not taken, as far as the platform lets us: what comes next must not wait."""
-        chat, messenger = arrived.chat, self._messengers.get(arrived.chat.channel)
-        if messenger is None or not arrived.message.text.strip():
+        """Tell a person that a message is not taken."""
+        chat, message = arrived.chat, arrived.message
+        if not message.text.strip():
             return
         try:
             definition = self._definition(chat)
         except Unavailable:
             activity.logger.warning("a person was not told that a message was refused: the application is gone")
             return
-        words = definition.worded(arrived.message.language or "", chat.channel).prompts
-        answer = Outgoing(delivery_id=arrived.message.message_id, address=chat.address, text=words.too_long)
+        await self._tell(arrived, definition.worded(message.language or "", chat.channel).prompts.too_long)
+
+    async def _tell(self, arrived: Arrived, text: str, choices: tuple[str, ...] = ()) -> None:
+        """Answer a message past its session, as far as the platform lets us: what comes next must not wait."""
+        chat, messenger = arrived.chat, self._messengers.get(arrived.chat.channel)
+        if messenger is None:
+            return
+        spoken = deliveries.Spoken(seq=0, text=text, choices=choices)
         try:
-            await messenger.send(answer)
+            for piece in deliveries.pieces(spoken, messenger.rules.text_limit):
+                answer = Outgoing(
+                    delivery_id=f"{arrived.message.message_id}/{piece.part}",
+                    address=chat.address,
+                    text=text[piece.start : piece.end],
+                    choices=piece.choices,
+                )
+                await messenger.send(answer)
         except ChannelFailure as failure:
             if deliveries.is_worth_a_retry(failure) and activity.info().attempt < _ANSWERS_TRIED:
                 raise
-            activity.logger.warning("a person was not told that a message was refused: %s", failure.problem)
+            activity.logger.warning("a message was not answered: %s", failure.problem)
 
-    async def _handed_over(self, arrived: Arrived) -> ChatSession:
+    async def _handed_over(self, arrived: Arrived) -> SessionId | None:
+        """Return the session that has a message; None where its own has ended as it opened, and said all by that."""
         chat_id, message_id, ended = arrived.chat.chat_id, arrived.message.message_id, 0
         for _ in range(_SESSIONS_TRIED):
             session = await self._inbox.session(chat_id, after=ended, opened_by=message_id)
             try:
-                await self._say(session, arrived)
+                return session.session_id if await self._say(session, arrived) else None
             except (SessionClosed, NotFound):
                 # Ended, which Temporal forgets after a while, or erased. It may be this very message that has ended the
                 # session, before that could be written down.
                 if await self._transcripts.turn_of(session.session_id, message_id):
-                    return session
+                    return session.session_id
                 ended = session.number
             except (TooManyWaiting, TurnInProgress) as error:
                 raise Unavailable("the session", str(error)) from error
-            else:
-                return session
         raise Unavailable("the session", "it ends again and again")
 
-    async def _say(self, session: ChatSession, arrived: Arrived) -> None:
+    async def _say(self, session: ChatSession, arrived: Arrived) -> bool:
+        """Say a message in a session; False where the session has ended as it opened."""
         message = arrived.message
-        opens = session.opened_by == message.message_id
-        if opens:
-            await self._open(session, arrived)
-        if not (opens and message.only_opens):
+        if session.opened_by == message.message_id:
+            opened = await self._open(session, arrived)
+            if opened.next_action.kind == "none":
+                return False
+        elif message.only_opens:
+            await self._begin_again(session, arrived)
+        if not message.only_opens:
             said = IncomingMessage(text=message.text, message_id=message.message_id)
             await self._sessions.submit(session.session_id, said)
+        return True
 
-    async def _open(self, session: ChatSession, arrived: Arrived) -> None:
+    async def _begin_again(self, session: ChatSession, arrived: Arrived) -> None:
+        """Put the last words again to who begins a conversation that is under way; one about another job ends it.
+
+        Raises:
+            SessionClosed: It has ended.
+        """
+        record = await self._records.get(session.session_id)
+        if record is None or record.status is SessionStatus.CLOSED:
+            raise SessionClosed("the session is closed")
+        if arrived.message.job_id not in {None, record.job_id}:
+            await self._sessions.close(session.session_id, Close(reason="the person began one about another job"))
+            raise SessionClosed("the session is closed")
+        window = await self._transcripts.window(
+            session.session_id, up_to_turn=record.turn, limit=_LAST_WORDS, withdrawn=False
+        )
+        shown = [message for message in window if message.role is not Role.USER]
+        if shown:
+            await self._tell(arrived, shown[-1].text, record.next_action.choices if record.next_action else ())
+
+    async def _open(self, session: ChatSession, arrived: Arrived) -> Opened:
         chat, message = arrived.chat, arrived.message
         # Each attempt to open a session with what can't be used would leave a failed one behind.
         self._definition(chat)
@@ -233,7 +284,7 @@ class ChannelIntakeActivities:
             job_id=message.job_id,
             context={"language": message.language} if message.language else {},
         )
-        await self._sessions.open(session.session_id, opening)
+        return await self._sessions.open(session.session_id, opening)
 
     def _definition(self, chat: Chat) -> Definition:
         """Return the application that a chat is about.

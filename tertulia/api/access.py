@@ -48,8 +48,8 @@ class Guard:
 
         Raises:
             Unauthenticated: It shows nothing that is valid.
+            RateLimited: It calls too often, whatever for.
             Forbidden: Its key does not reach so far.
-            RateLimited: It calls too often.
             NotFound: The session in the path is not its own.
         """
         # Of the guards of a router and its route the first one asks for both.
@@ -58,13 +58,13 @@ class Guard:
             return
         ports: ApiPorts = request.app.state.ports
         caller = await ports.doorkeeper.caller(request, ports.now())
+        request.state.headers = ports.doorkeeper.count(caller)
         if not caller.scope.includes(guard.scope):
             raise Forbidden(f"needs a key of scope {guard.scope}; this one has {caller.scope}")
         if guard.house and not caller.is_of_house:
             raise Forbidden(f"concerns all tenants, so it needs a key of the tenant {HOUSE!r}")
         if caller.session_id is not None and "session_id" not in request.path_params:
             raise Forbidden("a session's token opens the calls of that session only")
-        request.state.headers = ports.doorkeeper.count(caller)
         request.state.still_allowed = partial(ports.doorkeeper.caller, request)
         if "session_id" in request.path_params:
             request.state.session = await _own_session_in_path(ports, caller, request.path_params["session_id"])

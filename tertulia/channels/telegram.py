@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tertulia.channels import calls
 from tertulia.channels.calls import Answer, Call, Seconds
-from tertulia.channels.choices import numbered
 from tertulia.domain.channels import Attachment, ChannelName, ChannelRules, Incoming, Outgoing, Received
+from tertulia.domain.deliveries import numbered
 from tertulia.domain.errors import ChannelFailure, ChannelProblem, InvalidInput
 from tertulia.domain.ids import MessageId, is_identifier
 

@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tertulia.channels import calls
 from tertulia.channels.calls import Answer, Call, Seconds
-from tertulia.channels.choices import numbered
 from tertulia.domain.channels import Attachment, ChannelName, ChannelRules, Incoming, Outgoing, Receipt, Received
+from tertulia.domain.deliveries import numbered
 from tertulia.domain.errors import ChannelFailure, ChannelProblem, InvalidInput
 from tertulia.domain.ids import MessageId
 

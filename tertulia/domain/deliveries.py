@@ -1,5 +1,6 @@
 """What becomes of what a session says: messages on their way to a messenger, and whether they may go."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Self, assert_never
@@ -136,6 +137,12 @@ class Piece(Payload):
     unprompted: bool = False
 
 
+def numbered(text: str, choices: Sequence[str]) -> str:
+    """Append the choices as a numbered list; a number is understood as an answer."""
+    lines = [f"{number}. {choice}" for number, choice in enumerate(choices, start=1)]
+    return "\n".join([text, "", *lines])
+
+
 class ToSend(Payload):
     """A delivery with what it says, and to whom.
 
@@ -152,8 +159,12 @@ class ToSend(Payload):
 
 
 def pieces(spoken: Spoken, text_limit: int) -> tuple[Piece, ...]:
-    """Cut a message into what the channel takes at once; the choices go with the last part."""
-    spans = message_parts.parts(spoken.text, text_limit)
+    """Cut a message into what the channel takes at once; the choices go with the last part.
+
+    That part leaves room to list them, which is how they go where a channel can't show them otherwise.
+    """
+    room = message_parts.length(numbered("", spoken.choices)) if spoken.choices else 0
+    spans = message_parts.parts(spoken.text, text_limit, room if room <= text_limit // 2 else 0)
     return tuple(
         Piece(
             seq=spoken.seq,

@@ -26,19 +26,23 @@ def length(text: str) -> int:
     return len(text) + sum(ord(character) > _BEYOND_BMP for character in text)
 
 
-def parts(text: str, limit: int) -> tuple[Span, ...]:
+def parts(text: str, limit: int, room: int = 0) -> tuple[Span, ...]:
     """Cut a text so that each part has at most `limit` UTF-16 code units, at least 2; only blanks at the cuts go.
+
+    Args:
+        room: What the last part leaves of that, UTF-16 code units; at most `limit - 2`.
 
     Returns:
         The parts in order, none of them blank.
     """
-    return tuple(_parts(text, limit))
+    return tuple(_parts(text, limit, room))
 
 
-def _parts(text: str, limit: int) -> Iterator[Span]:
+def _parts(text: str, limit: int, room: int) -> Iterator[Span]:
     start = _beyond_blanks(text, 0)
     while start < len(text):
-        end = _cut(text, start, limit)
+        is_last = _furthest(text, start, limit) == len(text)
+        end = _cut(text, start, limit - room if is_last else limit)
         yield Span(start, start + len(text[start:end].rstrip()))
         start = _beyond_blanks(text, end)
 

@@ -95,22 +95,23 @@ def test_any_number_of_callers_takes_bounded_memory() -> None:
     assert len(limit._buckets) == 10_000
 
 
-async def test_who_calls_too_often_is_told_when_to_come_again(api: WholeApi) -> None:
+@pytest.mark.parametrize(("path", "status"), [("/v1/definitions", 200), ("/v1/keys", 403)])
+async def test_who_calls_too_often_is_told_when_to_come_again(api: WholeApi, path: str, status: int) -> None:
     clock = Clock()
     keys = api.ports.doorkeeper.keys
     doorkeeper = Doorkeeper(keys, SessionTokens(None), required=True, limit=RateLimit(1, monotonic=clock))
     api.app.state.ports = replace(api.ports, doorkeeper=doorkeeper)
 
-    answers = [await api.call("GET", "/v1/definitions", CHAT) for _ in range(3)]
+    answers = [await api.call("GET", path, CHAT) for _ in range(3)]
     other = await api.call("GET", "/v1/definitions", (OTHER, Scope.CHAT))
     clock.seconds += 1
-    again = await api.call("GET", "/v1/definitions", CHAT)
+    again = await api.call("GET", path, CHAT)
 
-    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert [answer.status_code for answer in answers] == [status, status, 429]
     assert [answers[n].headers["ratelimit"] for n in (0, 1)] == ['"caller";r=1', '"caller";r=0']
     assert answers[0].headers["ratelimit-policy"] == '"caller";q=2;w=2'
     assert (answers[2].json()["code"], answers[2].headers["retry-after"]) == ("rate_limited", "1")
-    assert (other.status_code, again.status_code) == (200, 200)
+    assert (other.status_code, again.status_code) == (200, status)
 
 
 # --- browsers ---------------------------------------------------------------------------------------------------------

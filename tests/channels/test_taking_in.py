@@ -37,6 +37,14 @@ states:
   talking: {say: Hello!, reply: Answer the last message.}
   over: {ends: true}
 """
+ENDS_AT_ONCE = """
+name: assistant
+version: "1"
+title: Assistant
+initial: over
+states:
+  over: {say: We are not hiring., ends: true}
+"""
 
 
 @pytest.fixture
@@ -412,6 +420,51 @@ async def test_a_link_into_telegram_says_what_the_conversation_is_about(world: W
     assert record["job_id"] == "job-17"
     assert await world.said(session) == []
     assert len(await world.shown(session)) == 1
+
+
+@pytest.mark.parametrize("link", ["/start", "/start job-17"])
+async def test_a_chat_that_is_opened_again_goes_on_where_it_stands(world: World, link: str) -> None:
+    telegram = world.telegram
+    await telegram.deliver(telegram.text(PEOPLE[0], "/start job-17"), telegram.text(PEOPLE[0], "Ana López"))
+    await world.carried()
+
+    await telegram.deliver(telegram.text(PEOPLE[0], link))
+    await world.carried()
+
+    (session,) = await world.sessions()
+    assert await world.said(session) == ["Ana López"]
+    greeting, question = await world.shown(session)
+    assert [sent.text for sent in telegram.sending.sent] == [greeting, question, question]
+
+
+async def test_a_link_to_another_job_ends_the_conversation_about_the_first_one(world: World) -> None:
+    telegram = world.telegram
+    await telegram.deliver(telegram.text(PEOPLE[0], "/start job-17"), telegram.text(PEOPLE[0], "Ana López"))
+    await world.carried()
+
+    await telegram.deliver(telegram.text(PEOPLE[0], "/start job-18"))
+    await world.carried()
+
+    first, second = [(await world.http.get(f"/v1/sessions/{session}")).json() for session in await world.sessions()]
+    assert (first["job_id"], first["status"], second["job_id"], second["status"]) == (
+        "job-17",
+        "closed",
+        "job-18",
+        "open",
+    )
+
+
+async def test_an_application_that_ends_as_it_opens_says_so_once_a_message(
+    writing: World, telegram: TelegramSimulator, tmp_path: Path
+) -> None:
+    (tmp_path / "assistant.yaml").write_text(ENDS_AT_ONCE)
+
+    await telegram.deliver(telegram.text(PEOPLE[0], "Hello"), telegram.text(PEOPLE[0], "/start"))
+    await writing.carried()
+
+    assert [sent.text for sent in telegram.sending.sent] == ["We are not hiring."] * 2
+    rows = await writing.engine.rows("SELECT note, message FROM channel_messages ORDER BY position")
+    assert [tuple(row) for row in rows] == [("the session ended as it opened", None)] * 2
 
 
 async def test_no_id_in_temporal_tells_who_writes(talking: World) -> None:

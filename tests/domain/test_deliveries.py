@@ -154,6 +154,17 @@ def test_the_choices_go_with_the_last_part() -> None:
     assert [(piece.part, piece.choices) for piece in cut] == [(1, ()), (2, ("yes", "no"))]
 
 
+@pytest.mark.parametrize("words", [6, 7, 9, 20])
+def test_the_last_part_leaves_room_to_list_the_choices(words: int) -> None:
+    text, choices = " ".join(["word"] * words), ("yes", "no", "perhaps")
+    cut = deliveries.pieces(Spoken(seq=3, text=text, choices=choices), 60)
+
+    said = [text[piece.start : piece.end] for piece in cut]
+    assert " ".join(said) == text
+    assert len(deliveries.numbered(said[-1], choices)) <= 60
+    assert all(len(part) <= 60 for part in said)
+
+
 def test_a_key_is_read_back() -> None:
     assert DeliveryKey.parse(str(KEY)) == KEY
     not_ours = ("", "a/b/c", "a/1", "a/1/-1", f"a/{'9' * 30}/1", "order/20260314120000/1", f"a/1/{2**31}")

@@ -10,19 +10,21 @@ LIMITS = st.integers(2, 60)
 TEXTS = st.text(st.sampled_from("ab .,!?\n\u00e9\U0001f469\u200d\u0301\ufe0f"), max_size=300) | st.text(max_size=200)
 
 
-def _cut(text: str, limit: int) -> list[str]:
-    return [text[span.start : span.end] for span in parts(text, limit)]
+def _cut(text: str, limit: int, room: int = 0) -> list[str]:
+    return [text[span.start : span.end] for span in parts(text, limit, room)]
 
 
 def _without_blanks(text: str) -> str:
     return "".join(text.split())
 
 
-@given(TEXTS, LIMITS)
-def test_no_part_is_too_long_or_blank_and_only_blanks_are_lost(text: str, limit: int) -> None:
-    cut = _cut(text, limit)
+@given(TEXTS, LIMITS, st.integers(0, 58))
+def test_no_part_is_too_long_or_blank_and_only_blanks_are_lost(text: str, limit: int, room: int) -> None:
+    room = min(room, limit - 2)
+    cut = _cut(text, limit, room)
 
     assert all(0 < length(part) <= limit for part in cut)
+    assert all(length(part) <= limit - room for part in cut[-1:])
     assert all(part == part.strip() for part in cut)
     assert _without_blanks("".join(cut)) == _without_blanks(text)
 
