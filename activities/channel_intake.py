@@ -22,6 +22,7 @@ from tertulia.domain.errors import (
     Unavailable,
 )
 from tertulia.domain.ids import DefinitionName, MessageId, SessionId
+from tertulia.domain.turns import SessionRecord
 from tertulia.ports import (
     ChannelInbox,
     Couriers,
@@ -243,7 +244,7 @@ class ChannelIntakeActivities:
         message = arrived.message
         if session.opened_by == message.message_id:
             opened = await self._open(session, arrived)
-            if opened.next_action.kind == "none":
+            if opened.next_action.kind == "none" and await self._open_record(session) is None:
                 return False
         elif message.only_opens:
             await self._begin_again(session, arrived)
@@ -258,8 +259,8 @@ class ChannelIntakeActivities:
         Raises:
             SessionClosed: It has ended.
         """
-        record = await self._records.get(session.session_id)
-        if record is None or record.status is SessionStatus.CLOSED:
+        record = await self._open_record(session)
+        if record is None:
             raise SessionClosed("the session is closed")
         if arrived.message.job_id not in {None, record.job_id}:
             await self._sessions.close(session.session_id, Close(reason="the person began one about another job"))
@@ -270,6 +271,10 @@ class ChannelIntakeActivities:
         shown = [message for message in window if message.role is not Role.USER]
         if shown:
             await self._tell(arrived, shown[-1].text, record.next_action.choices if record.next_action else ())
+
+    async def _open_record(self, session: ChatSession) -> SessionRecord | None:
+        record = await self._records.get(session.session_id)
+        return record if record and record.status is SessionStatus.OPEN else None
 
     async def _open(self, session: ChatSession, arrived: Arrived) -> Opened:
         chat, message = arrived.chat, arrived.message

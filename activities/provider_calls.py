@@ -250,7 +250,8 @@ class _Show:
             except Unavailable:
                 return
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._finished.wait(), FLUSH_S)
+                async with asyncio.timeout(FLUSH_S):
+                    await self._finished.wait()
 
     def _take(self) -> Delta:
         text = "".join(self._pending)

@@ -192,7 +192,6 @@ class Session:
             self._refuse("message", f"the session closed before message {arrival.message_id} had its turn")
         refused = RefusedMessages(session_id=self._id, message_ids=tuple(arrival.message_id for arrival in left))
         await workflow.execute_local_activity_method(TurnActivities.refuse_messages, refused, **options.STORAGE)
-        self._inbox.clear()
         if is_sent_to(self._start.channel):
             messages = tuple(LeftMessage.model_validate(arrival.model_dump()) for arrival in left)
             language = self._start.context.get("language")
@@ -201,6 +200,7 @@ class Session:
                 LeftBehind(session_id=self._id, messages=messages, language=language and str(language)),
                 **options.WAKE,
             )
+        self._inbox.clear()
 
     async def _answer(self, arrivals: tuple[Arrival, ...]) -> None:
         """Take a turn for messages, but for those that a forgotten turn has answered."""

@@ -156,7 +156,8 @@ class _Session:
         if self._record.status is SessionStatus.CLOSED:
             return None
         try:
-            return await asyncio.wait_for(pages().api.sessions.view(self._id), 2)
+            async with asyncio.timeout(2):
+                return await pages().api.sessions.view(self._id)
         except (TertuliaError, TimeoutError):
             return None
 

@@ -12,10 +12,10 @@ from pydantic import AwareDatetime
 from tertulia.domain import machine
 from tertulia.domain.conversation import Payload, TurnStatus
 from tertulia.domain.definitions.definition import Definition
-from tertulia.domain.dialogue import FINISHED
 from tertulia.domain.machine import Observed
 from tertulia.domain.machine_state import MachineState
 from tertulia.domain.slots import Reason
+from tertulia.domain.traversal import FINISHED
 
 
 class Standing(StrEnum):

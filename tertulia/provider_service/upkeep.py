@@ -65,7 +65,9 @@ class Upkeep:
         async with self._states.news() as news:
             while True:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(news.wait(), _READ_EVERY.total_seconds())
+                    # Not `wait_for`, which on Python 3.11 forgets that it was cancelled where news come at that moment.
+                    async with asyncio.timeout(_READ_EVERY.total_seconds()):
+                        await news.wait()
                     await asyncio.sleep(_MORE_NEWS.total_seconds())
                 news.clear()
                 with suppress(Unavailable):

@@ -78,7 +78,8 @@ class Listener:
         self.wake_all()
         while not lost.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(lost.wait(), _CHECK_EVERY.total_seconds())
+                async with asyncio.timeout(_CHECK_EVERY.total_seconds()):
+                    await lost.wait()
                 return
             await connection.execute("SELECT 1", timeout=_CHECK_TIMEOUT.total_seconds())
 

@@ -90,7 +90,8 @@ async def open_pool(dsn: str, *, size: int = 10) -> AsyncIterator[Pool]:
         yield Pool(connections)
     finally:
         with suppress(TimeoutError):
-            await asyncio.wait_for(connections.close(), _CLOSE_TIMEOUT.total_seconds())
+            async with asyncio.timeout(_CLOSE_TIMEOUT.total_seconds()):
+                await connections.close()
 
 
 @asynccontextmanager

@@ -207,7 +207,8 @@ class PostgresSessionEvents:
     async def _wait(self, news: asyncio.Event) -> None:
         if not self._stopped:
             with suppress(TimeoutError):
-                await asyncio.wait_for(news.wait(), self._poll_every.total_seconds())
+                async with asyncio.timeout(self._poll_every.total_seconds()):
+                    await news.wait()
 
     async def _look(self, session_id: SessionId, place: EventId) -> _Look:
         with suppress(Unavailable):

@@ -467,6 +467,18 @@ async def test_an_application_that_ends_as_it_opens_says_so_once_a_message(
     assert [tuple(row) for row in rows] == [("the session ended as it opened", None)] * 2
 
 
+async def test_an_application_that_expects_nothing_hears_all_the_same(
+    writing: World, telegram: TelegramSimulator, tmp_path: Path
+) -> None:
+    (tmp_path / "assistant.yaml").write_text(ENDS_AT_ONCE.replace(", ends: true", ""))
+
+    await telegram.deliver(telegram.text(PEOPLE[0], "Hello"))
+    await writing.carried()
+
+    (session,) = await writing.sessions()
+    assert await writing.said(session) == ["Hello"]
+
+
 async def test_no_id_in_temporal_tells_who_writes(talking: World) -> None:
     whatsapp = talking.whatsapp
     await whatsapp.deliver(whatsapp.text(PHONES[0], "Hello"))

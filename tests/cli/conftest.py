@@ -18,6 +18,8 @@ from tests.api.conftest import World, api, http_client, served, session, world
 __all__ = ["api", "http_client", "served", "session", "world"]
 
 ROOT = Path(__file__).parents[2]
+# Longer than a command takes to start on a busy machine.
+_NOTHING_NEW_S = 60
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,11 @@ class Terminal:
         """Wait until a text has been shown; return all that was shown since the last time, without colours."""
         shown = b""
         while text not in (plain := re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode(errors="ignore"))):
-            shown += await asyncio.to_thread(os.read, self.file, 4096)
+            try:
+                async with asyncio.timeout(_NOTHING_NEW_S):
+                    shown += await asyncio.to_thread(os.read, self.file, 4096)
+            except TimeoutError:
+                pytest.fail(f"{text!r} is not shown, but {plain!r}")
         return plain
 
     def types(self, text: str) -> None:

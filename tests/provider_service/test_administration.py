@@ -39,6 +39,15 @@ async def test_what_one_worker_adds_another_asks_within_a_second() -> None:
 
 
 @told
+async def test_a_worker_that_is_stopped_as_news_come_stops() -> None:
+    async with world(provider("one")) as played:
+        await asyncio.sleep(0.5)
+        async with asyncio.timeout(10):
+            played.news.tell()
+            await played.workers[0].stop()
+
+
+@told
 async def test_a_provider_can_be_added_and_removed_for_good() -> None:
     async with world(provider("one")) as played:
         played.script(provider("two"))
