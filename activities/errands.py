@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pydantic import AwareDatetime, ValidationError
 from temporalio import activity
 
-from tertulia.domain.conversation import Payload
+from tertulia.domain.conversation import RECRUITER, Payload
 from tertulia.domain.errands import (
     ITEM_CHARS,
     MOST_ITEMS,
@@ -34,7 +34,6 @@ from tertulia.domain.recruiting.applications import Application, ApplicationFilt
 from tertulia.domain.recruiting.jobs import Job, JobFilter, JobStatus, Question
 from tertulia.ports import Applications, Candidates, Jobs, QuestionSuggester
 
-_RECRUITER = "recruiter"
 # What only recruiters may have done.
 _RECRUITING = (ListJobs, CreateJob, AboutJob)
 # As many as a message in a chat can show; who wants all of them reads them by HTTP.
@@ -88,7 +87,7 @@ class Errands:
             Unavailable: Storage can't be reached.
         """
         request = order.errand.request
-        if isinstance(request, _RECRUITING) and order.role != _RECRUITER:
+        if isinstance(request, _RECRUITING) and order.role != RECRUITER:
             return Outcome(said="refused", values={"reason": "only recruiters can do this"})
         try:
             return await self._run(order, request)

@@ -65,7 +65,7 @@ async def running_engine(
         EmbeddedTemporal(directory / "temporal") as temporal,
     ):
         await migrate(postgres.dsn)
-        settings = load_settings({}, dotenv=directory / "none").model_copy(
+        settings = load_settings({}).model_copy(
             update={
                 "database_url": postgres.dsn,
                 "temporal_address": temporal.address,

@@ -134,9 +134,7 @@ async def _service(directory: Path, url: str) -> AsyncIterator[ProviderService]:
     )
     async with EmbeddedPostgres(directory / "postgres") as postgres:
         await migrate(postgres.dsn)
-        settings = load_settings({}, dotenv=directory / "none").model_copy(
-            update={"database_url": postgres.dsn, "providers": providers}
-        )
+        settings = load_settings({}).model_copy(update={"database_url": postgres.dsn, "providers": providers})
         async with open_pool(postgres.dsn) as pool, open_provider_service(settings, pool) as service:
             yield service
 

@@ -33,7 +33,7 @@ from tertulia.api.views import (
     TurnReply,
 )
 from tertulia.domain.conversation import Message, Opened
-from tertulia.domain.errors import InvalidInput, TertuliaError, Unavailable
+from tertulia.domain.errors import InvalidInput, SessionClosed, TertuliaError, Unavailable
 from tertulia.domain.ids import ApplicationId, JobId, MessageId, ProviderName, SessionId
 from tertulia.domain.providers.configs import PROVIDER_NAME_PATTERN
 from tertulia.domain.recruiting.applications import Application, ApplicationPage, Candidate, CandidatePage
@@ -267,6 +267,8 @@ class ApiClient:
             receipt = Receipt.model_validate_json(answer.content)
             if receipt.reply is not None:
                 return receipt.reply
+            if receipt.status == "refused":
+                raise SessionClosed("the session closed before this message had its turn")
             time.sleep(_LOOK_AGAIN_SECONDS)
 
     def _call(self, method: str, path: str, **request: Any) -> httpx.Response:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, NoReturn
 
 import structlog
 import typer
+from dotenv import load_dotenv
 from typer.core import TyperGroup
 
 from starter.options import API_URL, ApiUrl
@@ -157,6 +158,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     The interpreter's own way out is not taken: one in ten processes in which the Temporal client's threads have run
     crashes on it (github.com/temporalio/sdk-python/issues/300).
     """
+    # Into the environment, so that it counts for what others read there too: Temporal's client, the HTTP server.
+    load_dotenv(".env")
     code = _run(arguments)
     for stream in (sys.stdout, sys.stderr):
         # Whoever read our output may have left.

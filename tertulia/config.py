@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from tertulia.domain.errors import InvalidInput
@@ -226,14 +225,13 @@ _KINDS: Mapping[str, ProviderKind] = {kind.value: kind for kind in ProviderKind}
 _UNKNOWN = KnownProvider("", "default")
 
 
-def load_settings(environ: Mapping[str, str] | None = None, *, dotenv: Path = Path(".env")) -> Settings:
-    """Read the settings; the environment wins over `.env`, and an empty value counts as absent.
+def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings; an empty value counts as absent.
 
     Raises:
         InvalidInput: Names every setting that can't be used, one a line.
     """
-    given = {**dotenv_values(dotenv), **(os.environ if environ is None else environ)}
-    values = {name: value for name, value in given.items() if value}
+    values = {name: value for name, value in environ.items() if value}
     settings, problems = _settings(values)
     providers, provider_problems = _providers(settings, values)
     if found := [*problems, *provider_problems, *_channel_problems(values)]:

@@ -2,7 +2,6 @@
 
 import base64
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -11,11 +10,9 @@ from tertulia.config import Settings, load_settings
 from tertulia.domain.errors import InvalidInput
 from tertulia.domain.providers.configs import ProviderConfig, ProviderKind
 
-NO_FILE = Path("/nonexistent/.env")
-
 
 def _load(**environ: str) -> Settings:
-    return load_settings(environ, dotenv=NO_FILE)
+    return load_settings(environ)
 
 
 def _asked(settings: Settings) -> list[str]:
@@ -25,17 +22,8 @@ def _asked(settings: Settings) -> list[str]:
 # --- where they come from ---------------------------------------------------------------------------------------------
 
 
-def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
-    file = tmp_path / ".env"
-    file.write_text("# a comment\nPROVIDER_RETRY_ATTEMPTS=5\nTERTULIA_PORT=9000\n")
-    settings = load_settings({"TERTULIA_PORT": "9001"}, dotenv=file)
-    assert (settings.provider_retry_attempts, settings.port) == (5, 9001)
-
-
-def test_an_empty_value_counts_as_absent_and_hides_the_one_in_the_file(tmp_path: Path) -> None:
-    file = tmp_path / ".env"
-    file.write_text("PROVIDER_TIMEOUT=7\nGROQ_API_KEY=\n")
-    settings = load_settings({"PROVIDER_TIMEOUT": ""}, dotenv=file)
+def test_an_empty_value_counts_as_absent() -> None:
+    settings = _load(PROVIDER_TIMEOUT="", GROQ_API_KEY="")
     assert (settings.provider_timeout, _asked(settings)) == (30, ["offline"])
 
 

@@ -21,6 +21,7 @@ from tertulia.api.ports import ApiPorts
 from tertulia.api.problems import documented
 from tertulia.domain import access
 from tertulia.domain.access import HOUSE, Scope
+from tertulia.domain.conversation import CANDIDATE
 from tertulia.domain.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
 from tertulia.domain.ids import ID_PATTERN, SessionId, TenantId, is_identifier
 from tertulia.domain.turns import SessionRecord
@@ -133,12 +134,24 @@ async def own_session(ports: ApiPorts, caller: access.Caller, session_id: Sessio
 
     Raises:
         NotFound: There is none, it is another tenant's, or not the one that the caller's token is for.
+        Forbidden: It is a recruiter's, and the caller's key does not reach so far.
     """
     record = await ports.records.get(session_id)
     elsewhere = caller.session_id not in {None, session_id}
     if record is None or elsewhere or record.tenant != caller.tenant:
         raise NotFound("session", session_id)
+    must_serve(caller, record.role)
     return record
+
+
+def must_serve(caller: access.Caller, role: str) -> None:
+    """Let callers touch only sessions of people who may do no more than they.
+
+    Raises:
+        Forbidden: A session in this role does things that the caller's key may not.
+    """
+    if role != CANDIDATE and caller.session_id is None and not caller.scope.includes(Scope.OPERATE):
+        raise Forbidden(f"a session of a {role!r} needs a key of scope {Scope.OPERATE}; this one has {caller.scope}")
 
 
 async def _own_session_in_path(ports: ApiPorts, caller: access.Caller, session_id: str) -> SessionRecord:

@@ -106,6 +106,8 @@ class StartSession(Given):
     """Who talks, where, and with which application.
 
     Attributes:
+        role: Left out, the definition's. Any other than `candidate` needs the scope `operate`, here and in all calls of
+            the session.
         session_id: Chosen by the client, so that a repeated call finds the first one's session.
         context: Values that the definition may use in prompts and slots.
     """
@@ -118,14 +120,14 @@ class StartSession(Given):
     user_id: PersonName
     channel: Identifier = "api"
     channel_user_id: Annotated[str, Field(max_length=256), _ONE_LINE, _IN_SCHEMA] | None = None
-    role: Identifier = "candidate"
+    role: Identifier | None = None
     job_id: Identifier | None = None
     context: Context = {}
     session_id: Identifier | None = None
 
-    def opening(self, tenant: TenantId) -> OpenSession:
+    def opening(self, tenant: TenantId, role: str) -> OpenSession:
         """What the engine is told."""
-        return OpenSession.model_validate({**self.model_dump(exclude={"session_id"}), "tenant": tenant})
+        return OpenSession.model_validate({**self.model_dump(exclude={"session_id"}), "tenant": tenant, "role": role})
 
 
 class SendMessage(Given):

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 
-from tertulia.api.access import Caller, OwnSession, Tenant, allow
+from tertulia.api.access import Caller, OwnSession, Tenant, allow, must_serve
 from tertulia.api.etags import UNCHANGED, IfNoneMatch, tagged
 from tertulia.api.ids import new_id
 from tertulia.api.inputs import (
@@ -21,9 +21,10 @@ from tertulia.api.ports import ApiPorts, Ports
 from tertulia.api.problems import documented
 from tertulia.api.views import SessionDetail, SessionList, TurnCancelled
 from tertulia.domain.access import Scope
-from tertulia.domain.conversation import Close, Opened, SessionView, TransitionTo
+from tertulia.domain.conversation import CANDIDATE, Close, Opened, OpenSession, SessionView, TransitionTo
+from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.errors import Forbidden, InvalidInput, NotFound, Refused, SessionClosed
-from tertulia.domain.ids import DefinitionName, SessionId, TenantId
+from tertulia.domain.ids import DefinitionName, SessionId
 from tertulia.domain.turns import SessionFilter, SessionRecord
 
 router = APIRouter(prefix="/v1", tags=["sessions"], dependencies=[allow(Scope.CHAT)])
@@ -33,7 +34,7 @@ router = APIRouter(prefix="/v1", tags=["sessions"], dependencies=[allow(Scope.CH
 async def start_session(
     body: StartSession,
     ports: Ports,
-    tenant: Tenant,
+    caller: Caller,
     response: Response,
     idempotency_key: Annotated[str | None, Header(description="The session's id, chosen by the client")] = None,
 ) -> Opened:
@@ -43,13 +44,15 @@ async def start_session(
     """
     chosen = chosen_id(body.session_id, idempotency_key)
     session_id = SessionId(chosen or new_id())
-    _must_be_on_offer(ports, DefinitionName(body.definition))
+    definition = _on_offer(ports, DefinitionName(body.definition))
+    opening = body.opening(caller.tenant, body.role or definition.role)
+    must_serve(caller, opening.role)
     if chosen:
-        await _must_be_free_or_the_same(ports, session_id, body, tenant)
-    opened = await ports.taken(ports.sessions.open(session_id, body.opening(tenant)))
+        await _must_be_free_or_the_same(ports, session_id, opening)
+    opened = await ports.taken(ports.sessions.open(session_id, opening))
     if chosen:
         # Somebody else may have been faster.
-        await _must_be_free_or_the_same(ports, session_id, body, tenant)
+        await _must_be_free_or_the_same(ports, session_id, opening)
     response.headers["Location"] = f"/v1/sessions/{session_id}"
     return opened
 
@@ -63,10 +66,14 @@ async def list_sessions(query: Annotated[FindSessions, Query()], ports: Ports, t
 
 @router.get("/users/{user_id}/sessions", tags=["users"], responses=documented())
 async def list_sessions_of_user(
-    user_id: PersonInPath, query: Annotated[PageOfSessions, Query()], ports: Ports, tenant: Tenant
+    user_id: PersonInPath, query: Annotated[PageOfSessions, Query()], ports: Ports, caller: Caller
 ) -> SessionList:
-    """List the sessions of one person, newest first; empty for a person never seen."""
-    where = SessionFilter(tenant=tenant, user_id=user_id)
+    """List the sessions of one person, newest first; empty for a person never seen.
+
+    A recruiter's are listed for keys of the scope `operate`.
+    """
+    role = None if caller.scope.includes(Scope.OPERATE) else CANDIDATE
+    where = SessionFilter(tenant=caller.tenant, user_id=user_id, role=role)
     return SessionList.of(await ports.records.find(where, cursor=query.cursor, limit=query.limit))
 
 
@@ -154,19 +161,20 @@ async def _live(ports: ApiPorts, session_id: SessionId) -> SessionView | None:
         return None
 
 
-def _must_be_on_offer(ports: ApiPorts, name: DefinitionName) -> None:
+def _on_offer(ports: ApiPorts, name: DefinitionName) -> Definition:
     try:
-        ports.definitions.get(name)
+        return ports.definitions.get(name)
     except NotFound as error:
         on_offer = ", ".join(sorted(ports.definitions.names()))
         raise InvalidInput(f"there is no such definition; on offer: {on_offer}", field="body.definition") from error
 
 
-async def _must_be_free_or_the_same(
-    ports: ApiPorts, session_id: SessionId, body: StartSession, tenant: TenantId
-) -> None:
+async def _must_be_free_or_the_same(ports: ApiPorts, session_id: SessionId, opening: OpenSession) -> None:
     """Refuse an id that another session has. Ids are of all tenants together: whose it is stays untold."""
     record = await ports.records.get(session_id)
-    wanted = (tenant, body.user_id, body.definition)
-    if record is not None and (record.tenant, record.user_id, record.definition) != wanted:
+    if record is not None and _whose(record) != _whose(opening):
         raise Refused("another session has this id already")
+
+
+def _whose(session: SessionRecord | OpenSession) -> tuple[str, ...]:
+    return session.tenant, session.user_id, session.role, session.definition

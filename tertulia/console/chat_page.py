@@ -7,6 +7,7 @@ from starlette.responses import RedirectResponse, Response
 from tertulia.console.chat_view import ChatView
 from tertulia.console.ports import pages
 from tertulia.console.talk import Subject, Talk
+from tertulia.domain.conversation import CANDIDATE
 from tertulia.domain.errors import NotFound
 from tertulia.domain.ids import DefinitionName, TenantId, is_identifier
 
@@ -30,8 +31,9 @@ def _offers(tenant: str | None = None) -> Response | None:
         ui.label("You can stop at any time and come back later: this browser keeps your place.")
         with ui.element("ul"):
             for name in sorted(pages().api.definitions.names()):
-                with ui.element("li"):
-                    ui.link(pages().api.definitions.get(name).title, pages().chat(known, name) or "")
+                if (application := pages().api.definitions.get(name)).role == CANDIDATE:
+                    with ui.element("li"):
+                        ui.link(application.title, pages().chat(known, name) or "")
     return None
 
 
@@ -42,6 +44,8 @@ async def _chat(client: Client, definition: str, job: str | None = None, tenant:
     try:
         application = pages().api.definitions.get(DefinitionName(definition))
     except NotFound:
+        application = None
+    if application is None or application.role != CANDIDATE:
         return RedirectResponse("/chat", status_code=303)
     job_id = job if job and is_identifier(job) else None
     _dressed(application.title)

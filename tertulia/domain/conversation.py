@@ -45,6 +45,7 @@ class TurnStatus(StrEnum):
 
 
 CANDIDATE = "candidate"
+RECRUITER = "recruiter"
 
 
 class OpenSession(Payload):

@@ -298,6 +298,7 @@ class SessionFilter(Payload):
 
     tenant: str | None = None
     user_id: str | None = None
+    role: str | None = None
     state: str | None = None
     status: SessionStatus | None = None
     definition: str | None = None

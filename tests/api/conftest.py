@@ -15,6 +15,7 @@ from tertulia.api.app import create_app
 from tertulia.api.doorkeeper import Doorkeeper
 from tertulia.api.ports import ApiPorts
 from tertulia.api.session_tokens import SessionTokens
+from tertulia.domain.conversation import RECRUITER
 from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.ids import SessionId
 from tests.api.providers import InMemoryProviders
@@ -35,6 +36,7 @@ SESSION = SessionId("s-1")
 GREETER = Definition.model_validate(
     {"name": "greeter", "version": "1", "title": "A greeter", "initial": "talk", "states": {"talk": {"say": "Hello!"}}}
 )
+HIRING = GREETER.model_copy(update={"name": "hiring", "role": RECRUITER})
 
 
 async def reached() -> None:

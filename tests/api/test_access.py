@@ -166,6 +166,31 @@ async def test_what_was_said_is_erased_by_operators_only(api: WholeApi, scope: S
     assert answer.status_code == status
 
 
+@pytest.mark.parametrize("body", [{"definition": "hiring"}, {"definition": "greeter", "role": "recruiter"}])
+async def test_a_recruiters_session_is_opened_and_touched_by_operators_only(
+    api: WholeApi, body: dict[str, str]
+) -> None:
+    body |= {"user_id": "eva", "session_id": "s-1"}
+    refused = await api.call("POST", "/v1/sessions", (ACME, CHAT), body)
+    opened = await api.call("POST", "/v1/sessions", (ACME, OPERATE), body)
+    of_session = [route for route in api.routes if "{session_id}" in route.path and route.guard.scope is CHAT]
+    touched = {
+        (await api.call(route.method, at_nothing(route).replace("no-session_id", "s-1"), (ACME, CHAT))).status_code
+        for route in of_session
+    }
+    by_name = {"model": "tertulia", "messages": [{"role": "user", "content": "Hi"}], "metadata": {"session_id": "s-1"}}
+    completed = await api.call("POST", "/v1/chat/completions", (ACME, CHAT), by_name)
+    listed = [
+        (await api.call("GET", "/v1/users/eva/sessions", (ACME, scope))).json()["sessions"] for scope in (CHAT, OPERATE)
+    ]
+    token = (await api.call("POST", "/v1/sessions/s-1/token", (ACME, OPERATE))).json()["token"]
+    with_token = await api.http.get("/v1/sessions/s-1", headers={"Authorization": f"Bearer {token}"})
+
+    assert (refused.status_code, opened.status_code, touched, completed.status_code) == (403, 201, {403}, 403)
+    assert [len(sessions) for sessions in listed] == [0, 1]
+    assert (with_token.status_code, with_token.json()["role"]) == (200, "recruiter")
+
+
 @pytest.mark.parametrize(
     "shown", ["", "Bearer", "Bearer ", "Basic {key}", "{key}", "Bearer {key}0", "Bearer tertulia_", "Bearer \x00"]
 )

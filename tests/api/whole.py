@@ -24,7 +24,7 @@ from tertulia.storage.jobs import PostgresJobs
 from tertulia.storage.pool import Pool, open_pool
 from tertulia.storage.profiles import PostgresCandidates
 from tertulia.storage.tallies import PostgresTallies
-from tests.api.conftest import GREETER, reached
+from tests.api.conftest import GREETER, HIRING, reached
 from tests.api.providers import InMemoryProviders
 from tests.fakes import (
     NOON,
@@ -103,7 +103,7 @@ def _ports(pool: Pool, api_keys: InMemoryApiKeys) -> ApiPorts:
         records=records,
         transcripts=transcripts,
         events=events,
-        definitions=InMemoryDefinitions(GREETER),
+        definitions=InMemoryDefinitions(GREETER, HIRING),
         providers=InMemoryProviders(),
         analytics=PostgresAnalytics(pool),
         tallies=PostgresTallies(pool),

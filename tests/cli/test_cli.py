@@ -21,6 +21,19 @@ async def test_all_settings_that_can_not_be_used_are_told_at_once(tertulia: Cli)
     assert "Traceback" not in outcome.err
 
 
+async def test_settings_come_from_the_file_too_but_the_environment_wins(tertulia: Cli) -> None:
+    (tertulia.directory / ".env").write_text(
+        "# ours\nTERTULIA_DEFINITIONS_DIR=apps\nPROVIDER_TIMEOUT=-1\nTERTULIA_PORT=x\n"
+    )
+    (tertulia.directory / "apps").mkdir()
+
+    checked = await tertulia("definitions", "check", "greeter")
+    served = await tertulia("serve", TERTULIA_PORT="9000")
+
+    assert "apps" in checked.err
+    assert ["PROVIDER_TIMEOUT" in served.err, "TERTULIA_PORT" in served.err] == [True, False]
+
+
 async def test_an_option_wins_over_the_environment(tertulia: Cli) -> None:
     outcome = await tertulia("serve", "--port", "0", TERTULIA_PORT="http")
 

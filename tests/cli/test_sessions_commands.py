@@ -14,8 +14,8 @@ from tertulia.domain.conversation import (
     TakeBack,
     Undo,
 )
-from tertulia.domain.errors import ActionRefused
-from tertulia.domain.ids import SessionId
+from tertulia.domain.errors import ActionRefused, SessionClosed
+from tertulia.domain.ids import MessageId, SessionId
 from tests.api.conftest import World
 from tests.cli.conftest import Cli
 
@@ -72,6 +72,22 @@ async def test_a_reply_that_takes_long_is_looked_up(tertulia: Cli, world: World,
     world.sessions.ending.set()
 
     assert json.loads((await sending).out)["reply"] == "You said: hello"
+
+
+async def test_a_message_that_the_sessions_end_leaves_without_a_turn_is_not_waited_for(
+    tertulia: Cli, world: World, session: SessionId
+) -> None:
+    world.do_not_wait_for_replies()
+    world.sessions.ending.clear()
+
+    sending = asyncio.create_task(tertulia("sessions", "send", session, "hello", "--message-id", "m-1"))
+    await world.transcripts.looked_up.wait()
+    world.transcripts.refused.add((session, MessageId("m-1")))
+    world.sessions.refusal = SessionClosed("the session is closed")
+
+    outcome = await sending
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "closed before this message had its turn" in outcome.err
 
 
 async def test_a_session_is_shown_with_the_evidence_of_its_turns(

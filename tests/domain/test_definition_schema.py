@@ -1,6 +1,7 @@
 """The published descriptions of the format say what the code says."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from tertulia.domain.definitions.diagram import diagram
 from tertulia.domain.definitions.reference import reference
+from tertulia.domain.definitions.rehearsal import Scripts, rehearse
 from tertulia.domain.definitions.schema import meanings, models, schema
 from tests.domain.conversations import BUNDLED, define
 
@@ -24,6 +26,13 @@ def test_the_published_schema_is_the_code_s() -> None:
 def test_the_page_about_definitions_is_the_code_s() -> None:
     page = (ROOT / "docs" / "definitions.md").read_text()
     assert page == reference() + "\n", "run `tertulia definitions schema --page > docs/definitions.md`"
+
+
+def test_the_page_s_first_application_is_one() -> None:
+    application, conversations = re.findall(r"```yaml\n(.*?)```", reference(), re.DOTALL)
+    definition = define(**yaml.safe_load(application))
+    for script in Scripts.model_validate(yaml.safe_load(conversations)).conversations:
+        assert rehearse(definition, script).misses == ()
 
 
 @pytest.mark.parametrize("name", models())

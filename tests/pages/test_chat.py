@@ -192,6 +192,15 @@ async def test_what_is_said_on_one_device_is_shown_on_the_other(visits: Visits) 
     assert await ada.said_by("user") == ["Ada Lovelace"]
 
 
+async def test_candidates_are_offered_what_is_for_them(visits: Visits) -> None:
+    ada = await visits()
+    await ada.opens("/chat/hiring")
+    await ada.reads("What would you like to talk about?")
+
+    assert ada.page.url.endswith("/chat")
+    assert await ada.page.get_by_role("link", name="Hiring desk").count() == 0
+
+
 async def test_a_link_leads_to_the_chats_of_another_tenant(visits: Visits, cluster: Cluster) -> None:
     ada = await visits()
     await ada.opens("/chat?tenant=acme")

@@ -1,7 +1,5 @@
 """The providers that are known by name, each on its own wire."""
 
-from pathlib import Path
-
 import httpx
 import pytest
 
@@ -16,7 +14,7 @@ REQUEST = CompletionRequest(messages=(ChatMessage(role="user", text="Good mornin
 
 def load(name: str, **environ: str) -> Settings:
     only = {"ENABLE_PROVIDER_SYSTEM": "false", "PRIMARY_PROVIDER": name}
-    return load_settings({**only, **environ}, dotenv=Path("/nonexistent/.env"))
+    return load_settings({**only, **environ})
 
 
 @pytest.mark.parametrize(

@@ -21,14 +21,13 @@ from tertulia.domain import errands
 from tertulia.domain.conversation import Close, IncomingMessage, OpenSession, Owner, TakeBack, TransitionTo
 from tertulia.domain.definitions.rehearsal import Miss, Outcome, Script, Step, seen
 from tertulia.domain.errors import TransitionRefused
-from tertulia.domain.ids import SessionId
+from tertulia.domain.ids import DefinitionName, SessionId
 from tertulia.domain.turns import SessionRecord
 from tertulia.embedded.simulator import Answer, ProviderSimulator, Status
 from tertulia.storage.sessions import PostgresSessionRecords
-from tests.domain.test_definition_scripts import FILES
+from tests.domain.test_definition_scripts import BUNDLED, FILES
 from tests.engine import Engine, running_engine, simulated
 
-ROLES = {"hiring": "recruiter"}
 # Days count from when a script is held.
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -85,7 +84,7 @@ class Rehearsal:
             definition=definition,
             user_id="rehearsal",
             channel=script.channel or "api",
-            role=ROLES.get(definition, "candidate"),
+            role=BUNDLED.get(DefinitionName(definition)).role,
             context=dict(script.context),
         )
         opened = await self._engine.sessions.open(self._id, opening)

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from tertulia.domain.compact import Compact
+from tertulia.domain.conversation import CANDIDATE
 from tertulia.domain.definitions import checks as definition_checks
 from tertulia.domain.definitions.guards import (
     BUILT_IN,
@@ -78,7 +79,7 @@ class Use(Compact):
     """A skill on offer: something that a person may ask for in the middle of anything else.
 
     Attributes:
-        use: Which skill; they are listed below.
+        use: Which skill (below).
         to: The state to go to, which asks for what the skill needs; the skills say whether they need one.
         also: What else people say for it, besides the usual words in English.
         use_provider: Whether a provider may be asked if this is what a person means, where the rules don't see it.
@@ -279,6 +280,8 @@ class Definition(Compact):
         name: As the file is called.
         version: Yours to choose; it is shown with every session.
         title: What people call it.
+        role: Whom it is for: sessions are opened in this role. `recruiter` may do what recruiters' skills do; on the
+            web's chat pages there is only what is for candidates.
         language: Of all its words, two letters.
         persona: Who a provider speaks as; ahead of every instruction.
         digression: Instructions to a provider for questions that come instead of an answer; empty: none is asked.
@@ -286,7 +289,8 @@ class Definition(Compact):
         states: What happens, step by step.
         slots: What the application wants to know.
         results: The slots that it is all about: those that somebody reads in the end. Left out, all of them.
-        transitions: For states whose names are not the standard ones: which may follow. Left out, a state's own `next`.
+        transitions: Which states may follow a state. Left out, for a standard one (below) those of the standard life
+            cycle that there are, and for any other one its own `next`.
         interruptions: What a person may ask for in any state.
         skills: What a person may ask for in any state, the first one going first.
         digressions: Questions that may come up in between, with their answers.
@@ -307,6 +311,7 @@ class Definition(Compact):
     name: Identifier
     version: str
     title: str
+    role: Identifier = CANDIDATE
     language: str = Field(default="en", pattern=r"^[a-z]{2}$")
     persona: str = ""
     digression: str = ""

@@ -1,9 +1,14 @@
 """The format of definitions as a page to read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from pydantic import BaseModel
+
+from tertulia.domain.definitions.lifecycle import LIFE_CYCLE
 from tertulia.domain.definitions.schema import meanings, models, purpose, schema
+from tertulia.domain.skills import SKILLS
+from tertulia.domain.slots.kinds import EverySlot
 
 _INTRODUCTION = """\
 # Definitions
@@ -15,7 +20,39 @@ definitions schema --page`; `definitions/schema.json` is the same for editors. A
 
 is completed and checked while it is written. `tertulia definitions check` finds what a schema can't: states that
 nothing leads to, questions that nobody asks, conditions that can't be worked out; `tertulia definitions diagram
-recruiting` draws one, and `tertulia definitions test` rehearses the conversations in `definitions/tests/`.
+recruiting` draws one, and `tertulia definitions test` rehearses the conversations in `definitions/tests/`. A file that
+changes counts for the sessions that are opened from then on.
+
+## A first application
+
+`definitions/reception.yaml`:
+
+```yaml
+name: reception
+version: "1"
+title: Reception
+initial: asking
+slots:
+  name: {type: name, ask: "What is your name?"}
+  topic: {type: choice, ask: "What is it about, {name}?", choices: [delivery, appointment]}
+states:
+  asking: {ask: [name, topic], next: over}
+  over: {say: "Thank you, {name}. Somebody will be with you.", ends: true}
+```
+
+`definitions/tests/reception.yaml`:
+
+```yaml
+conversations:
+  - it: asks two questions
+    steps:
+      - {reply: "What is your name?"}
+      - {said: Ada Lovelace, reply: "What is it about, Ada Lovelace?", asks: topic}
+      - {said: an appointment, slots: {topic: appointment}, ends: finished}
+```
+
+Then `tertulia definitions check reception`, `tertulia definitions test reception`, and, while `make run` runs,
+`tertulia chat --definition reception`.
 
 ## Texts
 
@@ -47,23 +84,57 @@ A condition that mentions something that is not known does not hold.
 9. A question gets its answer from a provider, and the open question is put again.
 10. What is not understood is met with the slot's `reprompts`: the first, the second, the third; after that an optional
    slot is left out, and one with `give_up_to` leads there.
+
+## The standard life cycle
+
+Operators move a session along `transitions`. A state with one of these names may be followed by those beside it, as far
+as the definition has them, and by nothing else, unless `transitions` says otherwise; `error` can be reached from
+anywhere, and leads back.
+
 """
+
+_SKILLS = """\
+## The skills that there are
+
+A skill that needs a state has to be used with `to`. Its words can be changed in `skill_words`, under their names.
+
+| skill | does | needs a state | reads | fills in | words |
+|---|---|---|---|---|---|"""
 
 
 def reference() -> str:
     """Write the page, in Markdown."""
     described = schema()
     parts = {"Definition": described, **described["$defs"]}
-    return "\n".join([_INTRODUCTION, *(line for name in models() for line in _section(name, parts[name]))])
+    sections = (line for name in models() for line in _section(models()[name], parts[name]))
+    every_slot = _section(EverySlot, EverySlot.model_json_schema())
+    return "\n".join([_INTRODUCTION + _life_cycle(), *sections, *every_slot, _SKILLS, *_skills()])
 
 
-def _section(name: str, described: dict[str, Any]) -> Iterator[str]:
-    model = models()[name]
-    yield f"## {name}\n\n{purpose(model)}\n"
-    if model.model_fields:
+def _life_cycle() -> str:
+    return "".join(f"- `{state}`: {_names(after) or 'nothing'}\n" for state, after in LIFE_CYCLE.items())
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _skills() -> Iterator[str]:
+    for name, skill in SKILLS.items():
+        names = " | ".join(map(_names, (skill.needs, skill.gives, skill.words)))
+        yield f"| `{name}` | {skill.summary} | {'yes' if skill.is_led else ''} | {names} |"
+
+
+def _section(model: type[BaseModel], described: dict[str, Any]) -> Iterator[str]:
+    yield f"## {model.__name__}\n\n{purpose(model)}\n"
+    fields = described["properties"]
+    if issubclass(model, EverySlot) and model is not EverySlot:
+        fields = {field: each for field, each in fields.items() if field not in EverySlot.model_fields}
+        yield "Besides the fields of [EverySlot](#everyslot):\n"
+    if fields:
         yield "| field | is | otherwise | means |\n|---|---|---|---|"
     told = meanings(model)
-    for field, each in described["properties"].items():
+    for field, each in fields.items():
         required = field in described.get("required", ())
         yield f"| `{field}` | {_type(each)} | {'needed' if required else _default(each)} | {told.get(field, '')} |"
     yield ""

@@ -28,8 +28,8 @@ class Criterion(Compact):
     expected: bool = True
 
 
-class _Slot(Compact):
-    """What all kinds have in common.
+class EverySlot(Compact):
+    """What all kinds of slots have in common.
 
     Attributes:
         ask: The question.
@@ -60,7 +60,7 @@ class _Slot(Compact):
     score: Criterion | None = None
 
 
-class TextSlot(_Slot):
+class TextSlot(EverySlot):
     """Words as they were written.
 
     Attributes:
@@ -77,19 +77,19 @@ class TextSlot(_Slot):
     may_ask: bool = False
 
 
-class NameSlot(_Slot):
+class NameSlot(EverySlot):
     """What a person is called."""
 
     type: Literal["name"]
 
 
-class LocationSlot(_Slot):
+class LocationSlot(EverySlot):
     """A place, as it was written."""
 
     type: Literal["location"]
 
 
-class DocumentSlot(_Slot):
+class DocumentSlot(EverySlot):
     """A long text, such as a résumé, or a file. The slot keeps the length and the beginning of a text.
 
     The text itself is in the transcript; a file and its text are in storage.
@@ -105,7 +105,7 @@ class DocumentSlot(_Slot):
     reads: Literal["resume"] | None = None
 
 
-class NumberSlot(_Slot):
+class NumberSlot(EverySlot):
     """A number.
 
     Attributes:
@@ -122,7 +122,7 @@ class NumberSlot(_Slot):
     integer: bool = False
 
 
-class MoneySlot(_Slot):
+class MoneySlot(EverySlot):
     """An amount of money.
 
     Attributes:
@@ -139,7 +139,7 @@ class MoneySlot(_Slot):
     max: float | None = None
 
 
-class DateSlot(_Slot):
+class DateSlot(EverySlot):
     """A day.
 
     Attributes:
@@ -154,7 +154,7 @@ class DateSlot(_Slot):
     not_after: Literal["today"] | date | None = None
 
 
-class BooleanSlot(_Slot):
+class BooleanSlot(EverySlot):
     """Yes or no."""
 
     type: Literal["boolean"]
@@ -180,7 +180,7 @@ _OneChoice = Annotated[Choice, BeforeValidator(_choice, json_schema_input_type=s
 Choices = Annotated[tuple[_OneChoice, ...], Field(min_length=2, max_length=50)]
 
 
-class ChoiceSlot(_Slot):
+class ChoiceSlot(EverySlot):
     """One of several.
 
     Attributes:
@@ -191,7 +191,7 @@ class ChoiceSlot(_Slot):
     choices: Choices
 
 
-class MultiChoiceSlot(_Slot):
+class MultiChoiceSlot(EverySlot):
     """Any number of several.
 
     Attributes:
@@ -204,13 +204,13 @@ class MultiChoiceSlot(_Slot):
     min_choices: int = Field(default=1, ge=0)
 
 
-class EmailSlot(_Slot):
+class EmailSlot(EverySlot):
     """An e-mail address."""
 
     type: Literal["email"]
 
 
-class PhoneSlot(_Slot):
+class PhoneSlot(EverySlot):
     """A phone number, kept in the international form (E.164).
 
     Attributes:
