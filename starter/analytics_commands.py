@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from starter.api_client import open_api
+from starter.api_client import ApiClient, open_api
 from starter.options import API_URL, ApiUrl, AsJson
 from starter.tables import print_table
 from tertulia.domain.analytics import By
@@ -44,7 +44,7 @@ def analytics(
 ) -> None:
     """Show a figure about many conversations: how far they came, what they cost, how long people waited …"""
     of = {"definition": definition, "job_id": job, "channel": channel, "since": since, "until": until, "by": by}
-    with open_api(url) as api:
+    with open_api(url, ApiClient) as api:
         if as_csv:
             # The file's own line ends are kept.
             sys.stdout.flush()

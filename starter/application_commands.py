@@ -7,6 +7,7 @@ from rich.text import Text
 
 from starter.api_client import open_api
 from starter.options import API_URL, ApiUrl, ApplicationArgument, AsJson, Limit
+from starter.recruiting_client import RecruitingClient
 from starter.tables import console, print_table
 from tertulia.api.recruiting_views import ApplicationDetail, Timeline
 from tertulia.domain.definitions.templates import shown
@@ -28,7 +29,7 @@ def list_applications(
     url: ApiUrl = API_URL,
 ) -> None:
     """List applications, newest first."""
-    with open_api(url) as api:
+    with open_api(url, RecruitingClient) as api:
         found = list(api.applications(limit=limit, job_id=job, user_id=user, status=status))
     if as_json:
         for application in found:
@@ -53,7 +54,7 @@ def list_applications(
 @commands.command()
 def show(application: ApplicationArgument, *, as_json: AsJson = False, url: ApiUrl = API_URL) -> None:
     """Show an application: its answers, how its score is made, and what happened to it."""
-    with open_api(url) as api:
+    with open_api(url, RecruitingClient) as api:
         found, timeline = api.application(application), api.timeline(application)
     if as_json:
         typer.echo(found.model_dump_json())
@@ -71,7 +72,7 @@ def move(
     url: ApiUrl = API_URL,
 ) -> None:
     """Move an application along its life cycle; a move that it does not have is refused with those that it has."""
-    with open_api(url) as api:
+    with open_api(url, RecruitingClient) as api:
         moved = api.move_application(application, to, reason)
     typer.echo(moved.model_dump_json() if as_json else f"{moved.application_id}: {moved.status}")
 

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from starter.api_client import ApiClient, ApiRefusal
+from starter.api_client import ApiRefusal
 from starter.options import API_URL
+from starter.session_client import SessionClient
 from tertulia.api.ids import new_id
 from tertulia.domain.conversation import Message, NextAction, Role, TurnStatus
 from tertulia.domain.errors import Unavailable
@@ -130,7 +131,7 @@ def screen() -> Screen:
 
 
 def chat(
-    api: ApiClient,
+    api: SessionClient,
     on: Screen,
     session_id: SessionId,
     said: Sequence[Message],
@@ -156,7 +157,7 @@ def chat(
         on.note(f"session {session_id} · go on with: tertulia chat --session {session_id}{elsewhere}")
 
 
-def _talk(api: ApiClient, on: Screen, session_id: SessionId, expected: NextAction) -> None:
+def _talk(api: SessionClient, on: Screen, session_id: SessionId, expected: NextAction) -> None:
     while expected.kind != "none":
         on.ask(expected)
         text = on.read()
@@ -178,7 +179,7 @@ def _talk(api: ApiClient, on: Screen, session_id: SessionId, expected: NextActio
         expected = reply.next_action
 
 
-def _deliver(api: ApiClient, on: Screen, session_id: SessionId, text: str) -> TurnEnded:
+def _deliver(api: SessionClient, on: Screen, session_id: SessionId, text: str) -> TurnEnded:
     message_id = MessageId(new_id())
     for pause in _PAUSES_SECONDS:
         try:
@@ -189,7 +190,7 @@ def _deliver(api: ApiClient, on: Screen, session_id: SessionId, text: str) -> Tu
     return _follow(api, on, session_id, text, message_id)
 
 
-def _follow(api: ApiClient, on: Screen, session_id: SessionId, text: str, message_id: MessageId) -> TurnEnded:
+def _follow(api: SessionClient, on: Screen, session_id: SessionId, text: str, message_id: MessageId) -> TurnEnded:
     so_far = ""
     with on.partial() as partial:
         for event in api.stream(session_id, text, message_id):

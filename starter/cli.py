@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import logging
 import os
 import signal
 import sys
@@ -13,13 +12,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-import structlog
 import typer
 from dotenv import load_dotenv
 from typer.core import TyperGroup
 
 from starter.options import API_URL, ApiUrl
-from tertulia.config import Settings, load_settings
 from tertulia.domain.errors import InvalidInput, TertuliaError
 from tertulia.domain.ids import SessionId
 
@@ -83,18 +80,20 @@ def up(
     no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,
 ) -> None:
     """Run everything on this machine: Postgres, Temporal, a worker and the API."""
+    from starter.process_settings import process_settings
     from starter.up import up as run
 
-    settings = _settings(TERTULIA_HOST=host, TERTULIA_PORT=port, TERTULIA_DATA_DIR=data_dir)
+    settings = process_settings(TERTULIA_HOST=host, TERTULIA_PORT=port, TERTULIA_DATA_DIR=data_dir)
     raise typer.Exit(asyncio.run(run(settings, open_browser=not no_open)))
 
 
 @app.command()
 def worker() -> None:
     """Run a worker; it needs DATABASE_URL and TEMPORAL_ADDRESS."""
+    from starter.process_settings import process_settings
     from starter.work import work
 
-    _run_until_stopped(work(_settings()))
+    _run_until_stopped(work(process_settings()))
 
 
 @app.command()
@@ -104,9 +103,10 @@ def serve(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="On which port.  [TERTULIA_PORT]")] = None,
 ) -> None:
     """Serve the API; it needs DATABASE_URL and TEMPORAL_ADDRESS."""
+    from starter.process_settings import process_settings
     from starter.serve import serve as run
 
-    _run_until_stopped(run(_settings(TERTULIA_HOST=host, TERTULIA_PORT=port)))
+    _run_until_stopped(run(process_settings(TERTULIA_HOST=host, TERTULIA_PORT=port)))
 
 
 @app.command()
@@ -121,9 +121,10 @@ def chat(
     from starter.api_client import open_api
     from starter.chat import chat as talk
     from starter.chat import screen
+    from starter.session_client import SessionClient
     from tertulia.domain.conversation import NextAction
 
-    with open_api(url) as api:
+    with open_api(url, SessionClient) as api:
         if session is None:
             opened = api.start({"definition": definition, "user_id": user, "channel": "terminal"})
             talk(api, screen(), opened.session_id, opened.messages, opened.next_action, url=url)
@@ -184,38 +185,6 @@ def _run(arguments: Sequence[str] | None) -> int:
         traceback.print_exc()
         return _FAILED
     return 0
-
-
-def _settings(**overrides: object) -> Settings:
-    """Read the settings; options of the command line win over the environment. All problems are told at once."""
-    given = {name: str(value) for name, value in overrides.items() if value is not None}
-    try:
-        settings = load_settings({**os.environ, **given})
-    except InvalidInput as error:
-        typer.echo(f"These settings can't be used:\n{error}", err=True)
-        raise typer.Exit(_MISUSED) from error
-    _configure_logs(settings.log_level)
-    return settings
-
-
-def _configure_logs(level: str) -> None:
-    """Log to standard error: for people on a terminal, JSON elsewhere."""
-    for_people = sys.stderr.isatty()
-    number = logging.getLevelNamesMapping()[level.upper()]
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.dev.ConsoleRenderer() if for_people else structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-    # Libraries tell addresses and contents below a warning.
-    logging.basicConfig(
-        level=max(number, logging.WARNING), stream=sys.stderr, format="%(levelname)s %(name)s %(message)s"
-    )
 
 
 def _run_until_stopped(part: Coroutine[Any, Any, None]) -> None:

@@ -9,7 +9,8 @@ from uuid import uuid4
 
 import typer
 
-from starter.api_client import ApiClient, open_api
+from starter.api_client import open_api
+from starter.session_client import SessionClient
 from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.definitions.diagram import diagram as drawn
 from tertulia.domain.definitions.reference import reference
@@ -138,7 +139,7 @@ def _held(definition: Definition, script: Script, url: str) -> Rehearsed:
     """Hold a conversation with a running engine, as its client."""
     states, passed = list[str](), set[Way]()
     misses: list[Miss] = []
-    with open_api(url) as api:
+    with open_api(url, SessionClient) as api:
         opening = {"definition": definition.name, "user_id": "rehearsal", "context": script.context}
         opened = api.start(opening | ({"channel": script.channel} if script.channel else {}))
         reply = "\n\n".join(message.text for message in opened.messages)
@@ -152,7 +153,7 @@ def _held(definition: Definition, script: Script, url: str) -> Rehearsed:
     return Rehearsed(tuple(misses), frozenset(states), frozenset(passed & ways(definition)))
 
 
-def _outcome(api: ApiClient, session: SessionId, reply: str) -> Outcome:
+def _outcome(api: SessionClient, session: SessionId, reply: str) -> Outcome:
     detail = api.session(session)
     asks = detail.next_action.slot if detail.next_action else None
     return Outcome(reply, detail.state, asks, detail.slots)

@@ -19,7 +19,7 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, Describe
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from starter.api_client import open_api
+from starter.api_client import ApiClient, open_api
 from tertulia.composition import open_messengers
 from tertulia.config import Settings, load_settings
 from tertulia.domain.errors import ChannelFailure, DefinitionInvalid, InvalidInput, TertuliaError
@@ -148,7 +148,7 @@ async def _api(url: str) -> Sequence[Finding]:
 
 
 def _readiness(url: str) -> dict[str, str]:
-    with open_api(url) as api:
+    with open_api(url, ApiClient) as api:
         return dict(api.readiness())
 
 

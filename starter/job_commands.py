@@ -8,6 +8,7 @@ from rich.text import Text
 
 from starter.api_client import open_api
 from starter.options import API_URL, ApiUrl, AsJson, JobArgument, Limit
+from starter.recruiting_client import RecruitingClient
 from starter.tables import console, print_table
 from tertulia.domain.recruiting.applications import Candidate
 from tertulia.domain.recruiting.jobs import Job, JobStatus, Question
@@ -26,7 +27,7 @@ def list_jobs(
     url: ApiUrl = API_URL,
 ) -> None:
     """List jobs, newest first."""
-    with open_api(url) as api:
+    with open_api(url, RecruitingClient) as api:
         found = list(api.jobs(limit=limit, status=status))
     if as_json:
         for job in found:
@@ -41,7 +42,7 @@ def list_jobs(
 @commands.command()
 def show(job: JobArgument, *, as_json: AsJson = False, url: ApiUrl = API_URL) -> None:
     """Show a job with its questions."""
-    with open_api(url) as api:
+    with open_api(url, RecruitingClient) as api:
         found = api.job(job)
     if as_json:
         typer.echo(found.model_dump_json())
@@ -64,7 +65,7 @@ def create(
 ) -> None:
     """Create a job, without questions yet."""
     fields = {"title": title, "description": description, "location": location, "currency": currency}
-    with open_api(url) as api:
+    with open_api(url, RecruitingClient) as api:
         made = api.create_job({**fields, "skills": skill or [], "job_id": job})
     typer.echo(made.model_dump_json() if as_json else f"created: {made.job_id}")
 
@@ -72,14 +73,14 @@ def create(
 @commands.command()
 def close(job: JobArgument, *, url: ApiUrl = API_URL) -> None:
     """Close a job for good: it takes no applications any more."""
-    with open_api(url) as api:
+    with open_api(url, RecruitingClient) as api:
         api.close_job(job)
 
 
 @commands.command()
 def questions(job: JobArgument, *, as_json: AsJson = False, url: ApiUrl = API_URL) -> None:
     """List the questions of a job, in the order in which they are asked."""
-    with open_api(url) as api:
+    with open_api(url, RecruitingClient) as api:
         found = api.job(job).questions
     if as_json:
         for question in found:
@@ -97,7 +98,7 @@ def suggest(
     url: ApiUrl = API_URL,
 ) -> None:
     """Suggest questions that a job does not have yet: by a provider, or else from the usual ones."""
-    with open_api(url) as api:
+    with open_api(url, RecruitingClient) as api:
         suggested = api.suggest_questions(job)
         for question in suggested.questions if take else ():
             api.put_question(job, question)
@@ -119,7 +120,7 @@ def candidates(
     url: ApiUrl = API_URL,
 ) -> None:
     """List who has applied for a job, best score first."""
-    with open_api(url) as api:
+    with open_api(url, RecruitingClient) as api:
         if csv:
             for piece in api.candidates_csv(job):
                 sys.stdout.buffer.write(piece)

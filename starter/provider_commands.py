@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from starter import provider_tables as tables
-from starter.api_client import ApiClient, open_api
+from starter.api_client import open_api
 from starter.options import API_URL, ApiUrl, AsJson, ProviderArgument
+from starter.provider_client import ProviderClient
 from tertulia.api.provider_inputs import ChangeProvider
 from tertulia.api.provider_views import ProviderStatusView, ProviderView
 from tertulia.api.views import View
@@ -50,7 +51,7 @@ DailyBudgetUsd = Annotated[str | None, typer.Option(metavar="USD", help="Spent a
 @commands.command("list")
 def list_providers(*, as_json: AsJson = False, url: ApiUrl = API_URL) -> None:
     """List the providers as they are configured, in the order of preference."""
-    with open_api(url) as api:
+    with open_api(url, ProviderClient) as api:
         found = api.providers()
     if as_json:
         _print_json(found)
@@ -61,7 +62,7 @@ def list_providers(*, as_json: AsJson = False, url: ApiUrl = API_URL) -> None:
 @commands.command()
 def show(name: ProviderArgument, *, as_json: AsJson = False, url: ApiUrl = API_URL) -> None:
     """Show a provider: how it is configured, and how it is."""
-    with open_api(url) as api:
+    with open_api(url, ProviderClient) as api:
         config, status = _found(api, name)
     if as_json:
         _print_json([config, status])
@@ -114,7 +115,7 @@ def add(
         daily_budget_usd=daily_budget_usd,
     )
     key = _key(from_stdin=key_stdin, variable=key_env, ask=_takes_key(kind) and sys.stdin.isatty())
-    with open_api(url) as api:
+    with open_api(url, ProviderClient) as api:
         _print_done("added", api.add_provider({"name": name, **fields, **_given(api_key=key)}), as_json=as_json)
 
 
@@ -170,14 +171,14 @@ def update(
     patch = {**fields, **_given(api_key=key), **_unset(unset or [])}
     if not patch:
         raise InvalidInput("say what to change; `tertulia providers update --help` names the options")
-    with open_api(url) as api:
+    with open_api(url, ProviderClient) as api:
         _print_done("changed", api.update_provider(name, patch), as_json=as_json)
 
 
 @commands.command()
 def remove(name: ProviderArgument, *, url: ApiUrl = API_URL) -> None:
     """Remove a provider; calls under way end."""
-    with open_api(url) as api:
+    with open_api(url, ProviderClient) as api:
         api.remove_provider(name)
 
 
@@ -191,7 +192,7 @@ def check(
     url: ApiUrl = API_URL,
 ) -> None:
     """Probe providers now, at no cost; fails where one can't be reached."""
-    with open_api(url) as api:
+    with open_api(url, ProviderClient) as api:
         chosen = names or [each.name for each in api.providers() if each.unusable is None]
         probes = [api.check_provider(name) for name in chosen]
     if as_json:
@@ -205,7 +206,7 @@ def check(
 @commands.command()
 def status(*, as_json: AsJson = False, url: ApiUrl = API_URL) -> None:
     """Tell how the providers are, and why some would be passed over now."""
-    with open_api(url) as api:
+    with open_api(url, ProviderClient) as api:
         found = api.provider_status()
     if found.stale:
         typer.echo(f"Storage can't be reached: this is as it was at {tables.time(found.at)} UTC.", err=True)
@@ -225,7 +226,7 @@ def metrics(
     url: ApiUrl = API_URL,
 ) -> None:
     """Tell what came of the attempts: answers, failures, latency, tokens and cost."""
-    with open_api(url) as api:
+    with open_api(url, ProviderClient) as api:
         found = api.provider_metrics(window=window, since=since, until=until)
     if as_json:
         _print_json(found.providers)
@@ -243,7 +244,7 @@ def history(
     url: ApiUrl = API_URL,
 ) -> None:
     """Tell what was decided about a provider, newest first: breaker, gates, limit, maintenance."""
-    with open_api(url) as api:
+    with open_api(url, ProviderClient) as api:
         changes = api.provider_history(name, limit).changes
     if as_json:
         _print_json(changes)
@@ -261,7 +262,7 @@ def maintenance(
     url: ApiUrl = API_URL,
 ) -> None:
     """Take a provider out of service, or put it back: it is asked nothing new, and calls under way end."""
-    with open_api(url) as api:
+    with open_api(url, ProviderClient) as api:
         if end:
             api.end_maintenance(name)
         else:
@@ -278,7 +279,7 @@ def decision(
     url: ApiUrl = API_URL,
 ) -> None:
     """Tell who would be asked now, in which order, and why the others wouldn't."""
-    with open_api(url) as api:
+    with open_api(url, ProviderClient) as api:
         found = api.provider_decision(_given(input_tokens=input_tokens, max_tokens=max_tokens, needs=need or None))
     if as_json:
         _print_json([found])
@@ -330,7 +331,7 @@ def _usable(key: str, source: str) -> str:
     return key
 
 
-def _found(api: ApiClient, name: ProviderName) -> tuple[ProviderView, ProviderStatusView]:
+def _found(api: ProviderClient, name: ProviderName) -> tuple[ProviderView, ProviderStatusView]:
     configs = {each.name: each for each in api.providers()}
     statuses = {each.provider: each for each in api.provider_status().providers}
     if name not in configs or name not in statuses:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from starter.api_client import open_api
 from starter.options import API_URL, ApiUrl, AsJson, SessionArgument
+from starter.session_client import SessionClient
 from starter.tables import console, print_table
 from tertulia.api.ids import new_id
 from tertulia.api.views import ExportFormat, SessionDetail, SessionSummary
@@ -39,7 +40,7 @@ def list_sessions(
     url: ApiUrl = API_URL,
 ) -> None:
     """List sessions, newest first."""
-    with open_api(url) as api:
+    with open_api(url, SessionClient) as api:
         found = api.sessions(
             limit=limit, state=state, status=status, definition=definition, channel=channel, user_id=user
         )
@@ -59,7 +60,7 @@ def show(
     url: ApiUrl = API_URL,
 ) -> None:
     """Show a session: where it stands, its transcript, and who was asked in each turn."""
-    with open_api(url) as api:
+    with open_api(url, SessionClient) as api:
         detail = api.session(session)
         messages = api.last_messages(session, last)
         turns = [api.turn(session, turn) for turn in sorted({message.turn for message in messages} - {0})]
@@ -81,7 +82,7 @@ def send(
     url: ApiUrl = API_URL,
 ) -> None:
     """Send a message and print the reply."""
-    with open_api(url) as api:
+    with open_api(url, SessionClient) as api:
         reply = api.send(session, text, MessageId(message_id or new_id()))
     typer.echo(reply.model_dump_json() if as_json else reply.reply)
 
@@ -95,7 +96,7 @@ def close(
     url: ApiUrl = API_URL,
 ) -> None:
     """Close a session; its transcript stays, unless it is erased."""
-    with open_api(url) as api:
+    with open_api(url, SessionClient) as api:
         api.close(session, reason, erase=erase)
 
 
@@ -194,7 +195,7 @@ def export(
     url: ApiUrl = API_URL,
 ) -> None:
     """Export a whole transcript."""
-    with open_api(url) as api:
+    with open_api(url, SessionClient) as api:
         pieces = api.export(session, file_format)
         # Nothing is overwritten before the API has agreed.
         first = next(pieces, b"")
@@ -204,7 +205,7 @@ def export(
 
 
 def _order(url: str, session: SessionId, what: str, *, as_json: bool, **fields: str | None) -> None:
-    with open_api(url) as api:
+    with open_api(url, SessionClient) as api:
         outcome = api.order(session, what, fields)
     if outcome.status is not TurnStatus.ANSWERED:
         typer.echo(f"the turn ended as {outcome.status}", err=True)

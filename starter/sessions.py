@@ -1,5 +1,6 @@
 """The typed client of sessions: implements `ports.Sessions` over Temporal."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from uuid import uuid4
@@ -45,6 +46,8 @@ _CUT_OFF = "AcceptedUpdateCompletedWorkflow"
 
 # Where a server does not let us delete what has ended.
 _MAY_NOT_DELETE = frozenset({RPCStatusCode.UNIMPLEMENTED, RPCStatusCode.PERMISSION_DENIED})
+# Between two questions to a session that is about to go on in a new run, from the third on.
+_MOVING_S, _MOVING_AT_MOST_S = 0.05, 1.0
 log = structlog.get_logger(__name__)
 
 
@@ -87,13 +90,16 @@ class TemporalSessions:
     async def send(self, session_id: SessionId, message: IncomingMessage) -> Reply:
         # One id for all runs: a message without an id of its own is known by its update's.
         update_id = message.message_id or uuid4().hex
+        pause = 0.0
         while True:
             try:
                 async with self._translated(session_id):
                     return await self._handle(session_id).execute_update(Session.send, message, id=update_id)
             except SessionMoved:
-                # The session goes on in a new run, and has taken this message along.
-                continue
+                # The session goes on in a new run, and has taken this message along. Until that has begun, the old one
+                # gives the same answer again.
+                await asyncio.sleep(pause)
+                pause = min(2 * pause or _MOVING_S, _MOVING_AT_MOST_S)
 
     async def submit(self, session_id: SessionId, message: IncomingMessage) -> MessageId:
         update_id = message.message_id or uuid4().hex

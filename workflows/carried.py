@@ -7,9 +7,9 @@ from pydantic import AwareDatetime, Field, ModelWrapValidatorHandler, Validation
 from tertulia.domain.conversation import HandOverContext, Message, OpenSession, Owner, Payload, RefusedSignal, Reply
 from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.errors import InvalidInput
+from tertulia.domain.figures import Progress
 from tertulia.domain.ids import MAX_TURNS_PER_RUN, TURNS_PER_RUN
 from tertulia.domain.machine import MachineState
-from tertulia.domain.observations import Progress
 from tertulia.domain.turns import Warm
 from workflows.earlier import Earlier, FreeReply
 from workflows.inbox import Arrival, Ledger

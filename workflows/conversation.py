@@ -58,9 +58,10 @@ with workflow.unsafe.imports_passed_through():
         SlotEdited,
         TransitionRequested,
     )
+    from tertulia.domain.figures import Progress, TurnFigures
     from tertulia.domain.ids import DefinitionHash, MessageId, SessionId, TenantId
     from tertulia.domain.machine import MachineState
-    from tertulia.domain.observations import Progress, TurnFigures, TurnObserver
+    from tertulia.domain.observations import TurnObserver
     from tertulia.domain.turns import (
         BeginTurn,
         EndTurn,
@@ -95,6 +96,7 @@ class Conversation:
         is_superseded: Tells whether a later message takes the place of the turn that runs.
         is_closing: Tells whether somebody wants the session to end, so that a turn does not wait for a provider.
         is_wanted_by_human: Tells whether somebody waits to take over, so that the bot is not to speak any more.
+        settle: Takes the outcome of each turn that is stored.
 
     Attributes:
         turn: The last turn that has begun; the greeting is turn 0.
@@ -116,12 +118,14 @@ class Conversation:
         is_superseded: Callable[[], bool],
         is_closing: Callable[[], bool],
         is_wanted_by_human: Callable[[], bool],
+        settle: Callable[[Turn], None],
     ) -> None:
         self._session_id = session_id
         self._opening = opening
         self._is_superseded = is_superseded
         self._is_closing = is_closing
         self._is_wanted_by_human = is_wanted_by_human
+        self._settle = settle
         self.definition_hash = definition.content_hash()
         self.definition = _DEFINITIONS.setdefault(self.definition_hash, definition)
         self.machine: MachineState = machine.initial(definition)
@@ -298,6 +302,7 @@ class Conversation:
     async def _finish(self, turn: Turn) -> Turn:
         await self._end(turn)
         self.running = None
+        self._settle(turn)
         await self._deliver(turn)
         return turn
 
@@ -306,7 +311,7 @@ class Conversation:
         next_event: Event | None = event
         for _ in range(_ASKS_PER_TURN):
             if next_event is None or turn.stopped:
-                return
+                break
             now = workflow.now()
             observed = machine.observe(self.definition, self.machine, next_event, now)
             turn.observer.see(observed, now)
@@ -325,6 +330,9 @@ class Conversation:
                         pass  # It was looked for before the turn.
                     case EndSession():
                         turn.ends = effect.reason
+        if self._is_wanted_by_human():
+            # Whatever has taken so long: the bot is not to speak any more.
+            turn.stopped = TurnStatus.HANDED_OVER
 
     async def _ask(self, turn: Turn, ask: Ask, ranking: Ranking | None) -> ProviderAnswered | ProvidersFailed | None:
         """Ask the providers in order; None where the turn was stopped meanwhile."""
@@ -342,6 +350,8 @@ class Conversation:
                 answers=turn.answers,
             )
             turn.fallback = Fallback(asker, ranking, self._is_closing, self._show_waiting)
+            if self._has_to_stop(turn):
+                return None
         try:
             answer = await turn.until_stopped(turn.fallback.ask(ask))
         except BaseException as error:

@@ -20,8 +20,8 @@ from tertulia.domain.conversation import (
     TurnStatus,
 )
 from tertulia.domain.errors import FailureClass
+from tertulia.domain.figures import Progress, TurnFigures
 from tertulia.domain.ids import DEFAULT_TENANT, DefinitionHash, MessageId, ProviderName, SessionId
-from tertulia.domain.observations import Progress, TurnFigures
 from tertulia.domain.providers.completions import RateLimits, Usage
 from tertulia.domain.providers.costs import CostSource
 

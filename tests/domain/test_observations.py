@@ -10,7 +10,8 @@ from tertulia.domain import machine
 from tertulia.domain.conversation import TurnStatus
 from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.events import Event, PersonSaid, SessionExpired, SessionStarted, TransitionRequested
-from tertulia.domain.observations import HeardAs, Passage, Progress, Standing, TurnFigures, TurnObserver
+from tertulia.domain.figures import HeardAs, Passage, Progress, Standing, TurnFigures
+from tertulia.domain.observations import TurnObserver
 from tests import recruiting_script as script
 from tests.domain.conversations import BUNDLED, NOW, define
 

@@ -36,8 +36,8 @@ from tertulia.domain.conversation import (
 )
 from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.errors import FailureClass
+from tertulia.domain.figures import HeardAs, Passage, Progress, Standing, TurnFigures
 from tertulia.domain.ids import MessageId, SessionId, TenantId
-from tertulia.domain.observations import HeardAs, Passage, Progress, Standing, TurnFigures
 from tertulia.domain.providers.attempts import Admission
 from tertulia.domain.recruiting.applications import Application, ApplicationStatus, Prescreen, Step
 from tertulia.domain.turns import AttemptKey, AttemptOutcome, BeginTurn, EndTurn, NewSession, SessionProjection

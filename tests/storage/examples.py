@@ -15,8 +15,8 @@ from tertulia.domain.conversation import (
     TurnStatus,
 )
 from tertulia.domain.definitions.definition import Definition
+from tertulia.domain.figures import HeardAs, Passage, Progress, Standing, TurnFigures
 from tertulia.domain.ids import MessageId, SessionId
-from tertulia.domain.observations import HeardAs, Passage, Progress, Standing, TurnFigures
 from tertulia.domain.turns import BeginTurn, EndTurn, NewSession, SessionProjection
 from tertulia.storage.pool import Pool
 from tertulia.storage.turns import PostgresTurns

@@ -10,11 +10,11 @@ import pytest
 from tertulia.domain.access import Scope
 from tertulia.domain.conversation import Owner, Role, SessionStatus, TurnStatus
 from tertulia.domain.errors import FailureClass
-from tertulia.domain.observations import HeardAs, Standing
+from tertulia.domain.figures import HeardAs, Standing
 from tertulia.domain.providers.costs import CostSource
 from tertulia.domain.turns import SessionFilter
 from tertulia.storage import provider_metrics, provider_states, session_events, sessions, transcripts, turns
-from tertulia.storage.pool import Pool
+from tertulia.storage.pool import Pool, connect
 
 from .examples import at
 
@@ -77,10 +77,9 @@ SELECT 's' || n, 9, 1, piece, 'Hello' FROM generate_series(1, 100) AS n, generat
 
 
 @pytest.fixture
-async def crowded(pool: Pool) -> Pool:
+async def crowded(pool: Pool, database: str) -> Pool:
     """Ten thousand sessions; a hundred of them with a hundred turns, messages and pieces each."""
-    async with pool.transaction() as connection:
-        await connection.execute("SET LOCAL statement_timeout = 0")
+    async with connect(database) as connection:
         await connection.execute("INSERT INTO definitions (hash, name, content) VALUES ('hash', 'd', '{}')")
         await connection.execute(_CROWD)
         await connection.execute("ANALYZE")
