@@ -134,7 +134,7 @@ class Fallback:
 
     async def _call_whatever_happens_to_us(self, ask: Ask, candidate: Candidate, behind: int) -> ProviderAnswer:
         """Call again where our storage is away or our worker has died: no provider is to blame for that."""
-        lost_workers = 0
+        lost_workers = waits = 0
         while True:
             try:
                 answer = await self._call(ask, candidate, self._allowed(candidate, behind))
@@ -143,7 +143,8 @@ class Fallback:
                 if not self._allowed(candidate, behind):
                     raise
                 if is_unavailable(error.cause):
-                    await workflow.sleep(options.STORAGE_WAIT, summary="until storage is back")
+                    await workflow.sleep(options.storage_wait(waits), summary="until storage is back")
+                    waits += 1
                 elif is_lost_worker(error.cause) and lost_workers < options.LOST_WORKERS:
                     lost_workers += 1
                 else:

@@ -89,12 +89,18 @@ class Inbox:
         self._in_turn, self._waiting = tuple(self._waiting[:count]), self._waiting[count:]
         return self._in_turn
 
+    def give_back(self) -> None:
+        """Let those wait again, in front, whose turn has ended without an outcome for them."""
+        self._in_turn, self._waiting = (), [*self._in_turn, *self._waiting]
+
     def clear(self) -> None:
         """Forget all that wait."""
         self._waiting = []
 
     def settle(self, message_ids: Sequence[MessageId], reply: Reply) -> None:
         """Remember the outcome of messages; the oldest ids and replies are forgotten."""
+        if not message_ids:
+            return
         self._in_turn = tuple(arrival for arrival in self._in_turn if arrival.message_id not in message_ids)
         for message_id in message_ids:
             self._turns[message_id] = reply.turn

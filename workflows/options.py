@@ -41,7 +41,7 @@ class ErrandOptions(TypedDict):
 STORAGE = LocalActivityOptions(
     start_to_close_timeout=timedelta(seconds=15),
     retry_policy=RetryPolicy(
-        initial_interval=timedelta(milliseconds=200), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=10)
+        initial_interval=timedelta(milliseconds=200), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=30)
     ),
     local_retry_threshold=timedelta(seconds=5),
 )
@@ -72,8 +72,10 @@ SEND = RemoteActivityOptions(
     retry_policy=RetryPolicy(maximum_interval=timedelta(minutes=5)),
 )
 
-# Between two looks at storage that has been away for longer than an activity's retries.
-STORAGE_WAIT = timedelta(seconds=3)
+# Between two looks at storage that has been away for longer than an activity's retries: at first, and at most. Each
+# look is a dozen events, and a history that is full ends its session.
+_STORAGE_WAIT = timedelta(seconds=3)
+_LONGEST_STORAGE_WAIT = timedelta(minutes=1)
 
 # Workers that may die in one call before its provider is given up: more than a deploy takes down one after the other.
 LOST_WORKERS = 5
@@ -92,6 +94,11 @@ _HEARTBEAT = timedelta(seconds=6)
 def least_wait(waits: int) -> timedelta:
     """Return the shortest wait for a provider in a turn that has waited so often before."""
     return _LEAST_WAIT * (1 << min(waits, _DOUBLINGS))
+
+
+def storage_wait(waits: int) -> timedelta:
+    """Return how long to wait for storage in a call that has waited so often before."""
+    return min(_STORAGE_WAIT * (1 << min(waits, _DOUBLINGS)), _LONGEST_STORAGE_WAIT)
 
 
 def jitter(wait: timedelta, chance: float) -> timedelta:

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -91,17 +92,21 @@ class Session:
         if not self._opened:
             await self._open_or_fail(start)
         clock = asyncio.create_task(self._clock.run())
-        try:
-            await self._live()
-        except BaseException as error:
-            if not is_cancelled_exception(error):
-                raise
-            # Somebody cancelled the workflow itself: the stored session must not stay open behind it.
-            await self._abandon("the workflow was cancelled")
+        await self._unless_cancelled(self._live())
         clock.cancel()
         await self._refuse_what_waits()
         await workflow.wait_condition(workflow.all_handlers_finished)
         return SessionResult(state=self._conversation.machine.state, turns=self._conversation.turn)
+
+    async def _unless_cancelled(self, part: Coroutine[Any, Any, object]) -> None:
+        """Where somebody cancels the workflow itself, end the session: the stored one must not stay open behind it."""
+        try:
+            await part
+        except BaseException as error:
+            if not is_cancelled_exception(error):
+                raise
+            await self._conversation.abandon("the workflow was cancelled")
+            self._inbox.give_back()
 
     async def _live(self) -> None:
         while not self._is_over():
@@ -133,9 +138,8 @@ class Session:
         )
         self._use(opened.definition)
         visibility.show_opening(opening)
-        await self._conversation.happen(
-            SessionStarted(context={**opened.known, **opening.context}, channel=opening.channel)
-        )
+        started = SessionStarted(context={**opened.known, **opening.context}, channel=opening.channel)
+        await self._unless_cancelled(self._conversation.happen(started))
         self._opened = True
 
     def _use(self, definition: Definition) -> None:
@@ -146,6 +150,7 @@ class Session:
             is_superseded=self._is_superseded,
             is_closing=lambda: self._closing is not None,
             is_wanted_by_human=lambda: self._orders.want_human,
+            settle=lambda turn: self._inbox.settle(turn.message_ids, turn.reply),
         )
         self._clock.set_timers(definition.timers)
 
@@ -179,10 +184,6 @@ class Session:
         if not self._has_orders():
             workflow.continue_as_new(self._start.model_copy(update={"carried": self._carried()}))
 
-    async def _abandon(self, reason: str) -> None:
-        turn = await self._conversation.abandon(reason)
-        self._inbox.settle(turn.message_ids, turn.reply)
-
     async def _refuse_what_waits(self) -> None:
         """Store that the session's end has left messages without a turn; on a messenger the next session has them."""
         left = self._inbox.waiting
@@ -212,8 +213,7 @@ class Session:
             return
         if begun.answered:
             begun = await self._conversation.begin(fresh)
-        turn = await self._conversation.answer(fresh, begun)
-        self._inbox.settle(turn.message_ids, turn.reply)
+        await self._conversation.answer(fresh, begun)
 
     async def _carry_out(self, placed: Placed) -> None:
         try:

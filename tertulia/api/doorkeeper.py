@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from datetime import datetime
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ from starlette.requests import Request
 from tertulia.api.rate_limit import RateLimit
 from tertulia.api.session_tokens import SessionTokens
 from tertulia.domain.access import HOUSE, ApiKey, Caller, KeyId, Scope
-from tertulia.domain.errors import Forbidden, Unauthenticated
+from tertulia.domain.errors import Forbidden, Unauthenticated, Unavailable
 from tertulia.domain.ids import TenantId
 from tertulia.ports import ApiKeys
 
@@ -122,7 +123,9 @@ class Doorkeeper:
             if len(self._known) >= _KNOWN_AT_MOST:
                 self._known.pop(next(iter(self._known)), None)
             self._known[name] = (begun, key)
-            await self.keys.used(key, at=now)
+            # Where that can't be noted, say in a failover, the key is as good as before.
+            with suppress(Unavailable):
+                await self.keys.used(key, at=now)
         return key
 
     def _keep_others_pages_out(self, request: Request) -> None:

@@ -83,7 +83,7 @@ async def _message_events(
     # Sent under the id that has been taken, this only waits for that message's outcome.
     outcome = asyncio.create_task(ports.sessions.send(session_id, message))
     try:
-        async for told in _unless_failed(outcome, ports.events.follow_message(session_id, message_id)):
+        async for told in unless_failed(outcome, ports.events.follow_message(session_id, message_id)):
             yield _sent(told)
         # Raises where the message gets no turn any more.
         await outcome
@@ -93,8 +93,12 @@ async def _message_events(
         walk_away(outcome)
 
 
-async def _unless_failed(outcome: asyncio.Task[Reply], events: AsyncGenerator[Told]) -> AsyncGenerator[Told]:
-    """Yield events until they end, or it is certain that the message has no outcome."""
+async def unless_failed(outcome: asyncio.Task[Reply], events: AsyncGenerator[Told]) -> AsyncGenerator[Told]:
+    """Yield events until they end, or it is certain that the message has no outcome.
+
+    Args:
+        outcome: Waits for it; its error is raised.
+    """
     while True:
         following = asyncio.ensure_future(anext(events, None))
         try:

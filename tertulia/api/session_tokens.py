@@ -76,7 +76,8 @@ class SessionTokens:
         try:
             claims = jwt.decode(token, self._known, algorithms=[_ALGORITHM]).claims
             registry.validate(claims)
-        except (JoseError, ValueError):
+        except (JoseError, ValueError, TypeError, LookupError, AttributeError):
+            # A header of another shape than the library expects is none of ours either.
             return None
         key_id = claims.get("key")
         return Grant(TenantId(claims["tenant"]), SessionId(claims["sub"]), key_id and KeyId(key_id))

@@ -1,5 +1,6 @@
 """The pages for candidates: `/chat/{definition}`, and `/chat`, which lists what there is to talk about."""
 
+import structlog
 from nicegui import ui
 from nicegui.client import Client
 from starlette.responses import RedirectResponse, Response
@@ -8,8 +9,11 @@ from tertulia.console.chat_view import ChatView
 from tertulia.console.ports import pages
 from tertulia.console.talk import Subject, Talk
 from tertulia.domain.conversation import CANDIDATE
-from tertulia.domain.errors import NotFound
+from tertulia.domain.definitions.definition import Definition
+from tertulia.domain.errors import DefinitionInvalid, NotFound
 from tertulia.domain.ids import DefinitionName, TenantId, is_identifier
+
+log = structlog.get_logger("tertulia.console")
 
 _VIEWPORT = "width=device-width, initial-scale=1, viewport-fit=cover, interactive-widget=resizes-content"
 _HEAD = """<link rel="stylesheet" href="/chat/assets/chat.css"><script src="/chat/assets/storage.js"></script>"""
@@ -31,7 +35,7 @@ def _offers(tenant: str | None = None) -> Response | None:
         ui.label("You can stop at any time and come back later: this browser keeps your place.")
         with ui.element("ul"):
             for name in sorted(pages().api.definitions.names()):
-                if (application := pages().api.definitions.get(name)).role == CANDIDATE:
+                if (application := _on_offer(name)) is not None:
                     with ui.element("li"):
                         ui.link(application.title, pages().chat(known, name) or "")
     return None
@@ -41,11 +45,8 @@ async def _chat(client: Client, definition: str, job: str | None = None, tenant:
     known = _tenant(tenant)
     if known is None:
         return RedirectResponse("/chat", status_code=303)
-    try:
-        application = pages().api.definitions.get(DefinitionName(definition))
-    except NotFound:
-        application = None
-    if application is None or application.role != CANDIDATE:
+    application = _on_offer(DefinitionName(definition))
+    if application is None:
         return RedirectResponse("/chat", status_code=303)
     job_id = job if job and is_identifier(job) else None
     _dressed(application.title)
@@ -58,6 +59,19 @@ async def _chat(client: Client, definition: str, job: str | None = None, tenant:
     about = Subject(known, DefinitionName(definition), job_id)
     client.on_delete(Talk(pages(), about, view, visitor=client.ip).leave)
     return None
+
+
+def _on_offer(name: DefinitionName) -> Definition | None:
+    """Return an application that candidates may talk with; None where there is none, or its file can't be used."""
+    try:
+        application = pages().api.definitions.get(name)
+    except NotFound:
+        return None
+    except DefinitionInvalid as error:
+        # Whoever wrote it learns what is wrong by `tertulia definitions check`; who wants to chat need not know.
+        log.warning("definition_cannot_be_used", definition=name, problems=len(error.places))
+        return None
+    return application if application.role == CANDIDATE else None
 
 
 def _tenant(named: str | None) -> TenantId | None:

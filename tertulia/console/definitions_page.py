@@ -5,10 +5,11 @@ from nicegui import ui
 from tertulia.console.door import Operator, console_page
 from tertulia.console.frame import DIAGRAMS, done, facts, frame, heading, panel
 from tertulia.console.ports import pages
-from tertulia.domain.conversation import SessionStatus
+from tertulia.domain.conversation import CANDIDATE, SessionStatus
 from tertulia.domain.definitions.checks import inconsistencies
 from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.definitions.diagram import diagram
+from tertulia.domain.errors import DefinitionInvalid
 from tertulia.domain.ids import DefinitionName
 
 _EVERY_S = 5.0
@@ -25,8 +26,13 @@ async def _definitions(_: Operator) -> None:
         heading("Applications", hint="Each is a YAML file; a session keeps the one that it began with.")
         with ui.element("ul").classes("offers"):
             for name in sorted(pages().api.definitions.names()):
-                definition = pages().api.definitions.get(name)
                 with ui.element("li"), ui.link(target=f"/console/definitions/{name}"):
+                    try:
+                        definition = pages().api.definitions.get(name)
+                    except DefinitionInvalid as error:
+                        ui.label(name).classes("offer-title")
+                        ui.label(f"can't be used: {len(error.places)} problems").classes("soft")
+                        continue
                     ui.label(definition.title).classes("offer-title")
                     ui.label(f"{name}, version {definition.version} · {len(definition.states)} states").classes("soft")
 
@@ -36,11 +42,20 @@ async def _definition(operator: Operator, name: str) -> None:
         with frame("No such application", "Applications"):
             heading("There is no such application")
         return
-    definition = pages().api.definitions.get(DefinitionName(name))
+    try:
+        definition = pages().api.definitions.get(DefinitionName(name))
+    except DefinitionInvalid as error:
+        with frame(name, "Applications"):
+            heading(name, hint="This application can't be used: sessions under way go on, and new ones are refused.")
+            with ui.element("ul"):
+                for place in error.places:
+                    with ui.element("li"):
+                        ui.label(place)
+        return
     with frame(definition.title, "Applications"):
         with ui.element("div").classes("heading-row"):
             heading(definition.title, hint=f"{name}, version {definition.version}")
-            if chat := pages().chat(operator.tenant, name):
+            if definition.role == CANDIDATE and (chat := pages().chat(operator.tenant, name)):
                 ui.link("Try it in the chat →", chat, new_tab=True)
         with panel("States"):
             ui.mermaid(diagram(definition), config=DIAGRAMS).classes("wide-diagram")

@@ -36,6 +36,7 @@ log = structlog.get_logger("tertulia.console")
 
 _CHANNEL = "web"
 _SHOWN = 50
+_LOOK_AGAIN_S = 2
 
 
 class _Hello(BaseModel):
@@ -76,6 +77,8 @@ class Talk:
         self._visitor = visitor
         self._session: SessionId | None = None
         self._following: asyncio.Task[None] | None = None
+        self._beginning = asyncio.Lock()
+        self._left = False
         view.hears("hello", self._guarded(self._hello))
         view.hears("say", self._guarded(self._say))
         view.hears("earlier", self._guarded(self._earlier))
@@ -85,22 +88,25 @@ class Talk:
 
     def leave(self) -> None:
         """Follow no longer; the conversation goes on without this browser."""
-        if self._following:
-            self._following.cancel()
+        self._left = True
+        self._unfollow()
 
     # --- what the browser sends ---------------------------------------------------------------------------------------
 
     async def _hello(self, args: Any) -> None:
         ticket = _Hello.model_validate(args).ticket
-        session_id = await self._admitted(ticket) if ticket else None
-        if ticket and session_id:
-            await self._begin(session_id, ticket)
-        else:
-            await self._restart(args)
+        self._pages.count(self._visitor)
+        async with self._beginning:
+            session_id = await self._admitted(ticket) if ticket else None
+            if ticket and session_id:
+                await self._begin(session_id, ticket)
+            else:
+                await self._begin_anew()
 
     async def _restart(self, _: Any) -> None:
-        session_id = await self._opened()
-        await self._begin(session_id, await self._pages.tickets.issue(session_id, self._pages.api.now()))
+        self._pages.count(self._visitor)
+        async with self._beginning:
+            await self._begin_anew()
 
     async def _say(self, args: Any) -> None:
         try:
@@ -128,6 +134,7 @@ class Talk:
 
     async def _undo(self, _: Any) -> None:
         if self._session is not None:
+            self._pages.count(self._visitor)
             order = Undo(request_id=new_id())
             await self._pages.api.after_the_turn(self._pages.api.sessions.order(self._session, order))
 
@@ -145,8 +152,11 @@ class Talk:
             return None
         return record.session_id
 
+    async def _begin_anew(self) -> None:
+        session_id = await self._opened()
+        await self._begin(session_id, await self._pages.tickets.issue(session_id, self._pages.api.now()))
+
     async def _opened(self) -> SessionId:
-        self._pages.count(self._visitor)
         session_id = SessionId(new_id())
         tenant, definition, job_id = self._subject
         opening = OpenSession(
@@ -156,14 +166,15 @@ class Talk:
         return session_id
 
     async def _begin(self, session_id: SessionId, ticket: str) -> None:
-        self.leave()
+        self._unfollow()
         self._session = session_id
         # Told twice does no harm; what happens between the two reads must not be missed.
         place = await self._pages.api.events.now(session_id)
         messages = await self._window(session_id)
         standing = await self._standing(session_id)
         self._view.begin(ticket, messages, standing, more=bool(messages) and messages[0].seq > 1)
-        self._following = asyncio.create_task(self._guarded(self._follow)(place))
+        if not self._left:
+            self._following = asyncio.create_task(self._guarded(self._follow)((session_id, place)))
 
     async def _window(self, session_id: SessionId) -> Sequence[Message]:
         return await self._pages.api.transcripts.window(
@@ -183,11 +194,27 @@ class Talk:
 
     # --- following ----------------------------------------------------------------------------------------------------
 
-    async def _follow(self, place: EventId) -> None:
-        """Show what becomes known of the session, from wherever it comes."""
-        assert self._session is not None
-        async for told in self._pages.api.events.follow(self._session, place):
-            await self._show(self._session, told.event)
+    def _unfollow(self) -> None:
+        if self._following:
+            self._following.cancel()
+
+    async def _follow(self, behind: tuple[SessionId, EventId]) -> None:
+        """Show what becomes known of the session, from wherever it comes; where storage was away, all of it again."""
+        session_id, place = behind
+        missed = False
+        while True:
+            try:
+                if missed:
+                    await self._show_all(session_id)
+                    missed = False
+                async for told in self._pages.api.events.follow(session_id, place):
+                    place = told.id
+                    await self._show(session_id, told.event)
+            except Unavailable:
+                missed = True
+                await asyncio.sleep(_LOOK_AGAIN_S)
+            else:
+                return
 
     async def _show(self, session_id: SessionId, event: SessionEvent) -> None:
         match event:
@@ -205,10 +232,13 @@ class Talk:
                 self._view.rest(await self._standing(session_id))
             case TurnEnded() | SessionEnded():
                 # Something else than an answer: perhaps messages do not count any more.
-                self._view.restore(await self._window(session_id))
-                self._view.rest(await self._standing(session_id))
+                await self._show_all(session_id)
             case _:
                 assert_never(event)
+
+    async def _show_all(self, session_id: SessionId) -> None:
+        self._view.restore(await self._window(session_id))
+        self._view.rest(await self._standing(session_id))
 
     def _guarded(self, step: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Any]:
         """Tell the person what went wrong, and the log what kind of thing it was: never what somebody wrote."""

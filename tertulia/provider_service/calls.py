@@ -243,7 +243,9 @@ class Calls:
         while self._unsettled:
             end = self._unsettled[0]
             await self._attempts.settle(end.attempt_id, end.outcome, end.at)
-            self._unsettled.remove(end)
+            # Settled twice, by the upkeep and at the close, it is the same.
+            if end in self._unsettled:
+                self._unsettled.remove(end)
 
     async def _lose(self, lost: LostAttempt) -> None:
         now, jitter = self._now(), self._chance.uniform(*_JITTER)

@@ -192,7 +192,7 @@ class PostgresSessionEvents:
                         found = await connection.fetchrow(_BEGINNING_OF, session_id, message_id)
                     if found is not None and found["before"] is not None:
                         return EventId(found["before"])
-                    if found is not None and found["closed"]:
+                    if found is None or found["closed"]:
                         return None
                 await self._wait(news)
         return None

@@ -77,7 +77,26 @@ def test_without_a_key_each_process_has_one_of_its_own() -> None:
     assert other.read(one.issue(GRANT, NOON), NOON) is None
 
 
-@pytest.mark.parametrize("forged", ["", ".", "..", "a.b.c", "é.é.é", "e30.e30.e30", "\x00.\x00.\x00"])
+def in_base64(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+ODD_HEADERS = ['{"alg":"HS256","crit":5}', '"alg"', "[]", "null", '{"alg":["HS256"]}', '{"alg":"HS256","kid":{}}']
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        "",
+        ".",
+        "..",
+        "a.b.c",
+        "é.é.é",
+        "e30.e30.e30",
+        "\x00.\x00.\x00",
+        *(f"{in_base64(head)}.e30.x" for head in ODD_HEADERS),
+    ],
+)
 def test_what_is_no_token_says_nothing(forged: str) -> None:
     assert tokens("a").read(forged, NOON) is None
 

@@ -4,10 +4,12 @@ import asyncio
 import os
 import pty
 import re
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,8 @@ class Cli:
             stderr=asyncio.subprocess.PIPE,
             # Away from the terminal of whoever runs the tests: keys are asked for on the one that is at hand.
             start_new_session=True,
+            # Where the tests run in the background, Ctrl-C is ignored, and whatever they start would ignore it too.
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )
 
 

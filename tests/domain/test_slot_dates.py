@@ -39,6 +39,7 @@ START = slot("date", not_before="today")
         ("in two weeks", "2026-03-24"),
         ("in about 6 weeks", "2026-04-21"),
         ("2 weeks from now", "2026-03-24"),
+        ("in 2 decades", "2046-03-10"),
         ("two months", "2026-05-10"),
         ("in a month", "2026-04-10"),
         ("next week", "2026-03-17"),

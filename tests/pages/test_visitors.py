@@ -1,6 +1,7 @@
 """What a browser's part in a chat is held to, without the browser."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import pytest
@@ -10,9 +11,13 @@ from tertulia.api.rate_limit import RateLimit
 from tertulia.console.ports import Pages
 from tertulia.console.talk import Subject, Talk
 from tertulia.domain.definitions.definition import Definition
+from tertulia.domain.errors import Unavailable
 from tertulia.domain.ids import DefinitionName, SessionId, TenantId
-from tertulia.domain.turns import SessionFilter
+from tertulia.domain.session_events import BEGINNING, EventId, Told
+from tertulia.domain.turns import SessionFilter, SessionRecord
 from tests.api.conftest import GREETER, World
+from tests.engine import until
+from tests.fakes import InMemoryRecords, ScriptedEvents
 
 ACME, OTHER = TenantId("acme"), TenantId("other")
 SUBJECT = Subject(ACME, DefinitionName("greeter"))
@@ -93,6 +98,76 @@ async def test_what_comes_from_one_address_has_a_bound_and_others_have_their_own
     ]
     assert late.shown == [("tell", ("That was a lot at once. Please wait a moment, then try again.",))]
     assert other.shown[0][0] == "begin"
+
+
+class Followed(ScriptedEvents):
+    """Events that know how many follow them."""
+
+    followers = 0
+
+    async def follow(self, session_id: SessionId, after: EventId = BEGINNING) -> AsyncGenerator[Told]:
+        self.followers += 1
+        try:
+            async for told in super().follow(session_id, after):
+                yield told
+        finally:
+            self.followers -= 1
+
+
+async def test_whoever_begins_over_and_over_follows_one_conversation_and_none_after_leaving(world: World) -> None:
+    events = Followed()
+    world.change(events=events)
+    browser = Browser()
+    talk = Talk(_pages(world, chat_tenants=(ACME,)), SUBJECT, browser, visitor="a")  # type: ignore[arg-type]
+    begun = [browser.sends[what]({}) for what in ("hello", "restart", "hello", "restart")]
+    await asyncio.gather(*begun)
+    await until(lambda: events.followers == 1)
+
+    talk.leave()
+    await browser.sends["restart"]({})
+    await until(lambda: events.followers == 0)
+
+    assert [what for what, _ in browser.shown] == ["begin"] * 5
+
+
+class Flaky:
+    """Records that can't be read now and then.
+
+    Attributes:
+        failures: How many reads are still to fail.
+    """
+
+    def __init__(self, records: InMemoryRecords) -> None:
+        self._records = records
+        self.failures = 0
+
+    async def get(self, session_id: SessionId) -> SessionRecord | None:
+        if self.failures:
+            self.failures -= 1
+            raise Unavailable("Postgres", "no answer in time")
+        return await self._records.get(session_id)
+
+
+async def test_a_page_goes_on_where_storage_was_away_for_a_moment(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tertulia.console.talk._LOOK_AGAIN_S", 0.01)
+    records = Flaky(world.records)
+    world.change(records=records)
+    browser = Browser()
+    talk = Talk(_pages(world, chat_tenants=(ACME,)), SUBJECT, browser, visitor="a")  # type: ignore[arg-type]
+    await browser.sends["hello"]({})
+
+    world.sessions.ending.clear()
+    await browser.sends["say"]({"text": "one", "message_id": "m1"})
+    records.failures = 3
+    world.sessions.ending.set()
+    await until(lambda: "restore" in [what for what, _ in browser.shown])
+    await browser.sends["say"]({"text": "two", "message_id": "m2"})
+    await until(lambda: [what for what, _ in browser.shown].count("rest") == 2)
+    talk.leave()
+
+    assert records.failures == 0
 
 
 @pytest.mark.parametrize(

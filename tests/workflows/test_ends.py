@@ -4,6 +4,7 @@ import asyncio
 from uuid import uuid4
 
 import pytest
+from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
@@ -11,7 +12,8 @@ from tertulia.domain.conversation import Close, IncomingMessage
 from tertulia.domain.errors import SessionClosed
 from tertulia.domain.ids import MessageId
 from tertulia.embedded.simulator import Answer, BlackHole, ProviderSimulator
-from tests.engine import Engine, until
+from tertulia.storage.pool import connect
+from tests.engine import Chat, Engine, until
 
 OPENING = {"definition": "assistant", "user_id": "somebody"}
 
@@ -72,6 +74,29 @@ async def test_a_message_that_the_end_of_its_session_leaves_without_a_turn_is_re
         await engine.sessions.awaits(chat.id, waiting)
     refused = [await engine.transcripts.was_refused(chat.id, message_id) for message_id in (running, waiting)]
     assert refused == [False, True]
+
+
+async def test_a_message_whose_turn_could_not_begin_before_the_workflow_was_cancelled_is_refused(
+    engine: Engine,
+) -> None:
+    chat, message_id = await engine.chat(), MessageId("m1")
+    async with connect(engine.settings.require_database_url()) as connection, connection.transaction():
+        # As long as somebody else has the session's row, no turn begins.
+        await connection.execute("SELECT FROM sessions WHERE session_id = $1 FOR UPDATE", chat.id)
+        await chat.workflow.signal("message", {"text": "Hello", "message_id": message_id})
+        await chat.workflow.cancel()
+        while not await _worker_knows_of_cancel(chat):  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
+    await chat.workflow.result()
+
+    assert await engine.transcripts.was_refused(chat.id, message_id)
+    assert await engine.transcripts.turn_of(chat.id, message_id) is None
+
+
+async def _worker_knows_of_cancel(chat: Chat) -> bool:
+    kinds = [event.event_type async for event in chat.workflow.fetch_history_events()]
+    cancelled = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED
+    return cancelled in kinds and EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED in kinds[kinds.index(cancelled) :]
 
 
 async def test_what_was_terminated_awaits_nothing(engine: Engine, simulator: ProviderSimulator) -> None:

@@ -6,9 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from temporalio import activity
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
+import worker
+from activities.errands import ErrandOrder
 from tertulia.domain.conversation import (
     Action,
     Attachment,
@@ -27,6 +30,7 @@ from tertulia.domain.conversation import (
     TransitionTo,
     TurnStatus,
 )
+from tertulia.domain.errands import Outcome
 from tertulia.domain.errors import ActionRefused, InvalidInput, SessionClosed, TransitionRefused
 from tertulia.domain.ids import MessageId
 from tertulia.domain.recruiting.media_types import PDF
@@ -50,6 +54,43 @@ async def _view(chat: Chat) -> SessionView:
 
 async def _spoken(chat: Chat) -> list[tuple[str, str]]:
     return [(message.role, message.text) for message in await chat.transcript() if message.turn > 0]
+
+
+class SlowErrands:
+    """Errands that are done when they may be."""
+
+    def __init__(self) -> None:
+        self.begun, self.may_end = asyncio.Event(), asyncio.Event()
+
+    @activity.defn
+    async def run_errand(self, order: ErrandOrder) -> Outcome:
+        self.begun.set()
+        await self.may_end.wait()
+        return Outcome(said="nothing")
+
+
+@pytest.fixture
+def slow_errands(monkeypatch: pytest.MonkeyPatch) -> SlowErrands:
+    errands = SlowErrands()
+    monkeypatch.setattr(worker, "Errands", lambda *_ports: errands)
+    return errands
+
+
+async def test_the_bot_is_silent_where_somebody_takes_over_while_an_errand_is_run(
+    slow_errands: SlowErrands, engine: Engine
+) -> None:
+    chat = await engine.chat("recruiting")
+    question = (await chat.say("Ana López")).text
+    asking = asyncio.create_task(chat.say("Which jobs are open?"))
+    await slow_errands.begun.wait()
+
+    await chat.workflow.signal("hand_over")
+    slow_errands.may_end.set()
+    reply = await asking
+    taken_back = await _ordered(chat, TakeBack())
+
+    assert (reply.status, reply.text) == (TurnStatus.HANDED_OVER, "")
+    assert taken_back.text in question
 
 
 async def test_while_a_human_has_the_session_messages_are_kept_and_the_bot_is_silent(

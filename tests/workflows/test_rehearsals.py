@@ -25,7 +25,8 @@ from tertulia.domain.ids import DefinitionName, SessionId
 from tertulia.domain.turns import SessionRecord
 from tertulia.embedded.simulator import Answer, ProviderSimulator, Status
 from tertulia.storage.sessions import PostgresSessionRecords
-from tests.domain.test_definition_scripts import BUNDLED, FILES
+from tests.domain.conversations import BUNDLED
+from tests.domain.test_definition_scripts import FILES
 from tests.engine import Engine, running_engine, simulated
 
 # Days count from when a script is held.

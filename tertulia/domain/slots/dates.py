@@ -3,13 +3,13 @@
 import calendar
 import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, timedelta
 from typing import Literal
 
 from dateparser.date import DateDataParser
 
 from tertulia.domain.slots.kinds import DateSlot
-from tertulia.domain.slots.numbers import Amount, amounts
+from tertulia.domain.slots.numbers import LENGTHS, Amount, amounts
 from tertulia.domain.slots.outcome import NotUnderstood, Outcome, Reason, Understood
 from tertulia.domain.slots.phrases import plain
 
@@ -208,8 +208,8 @@ def _day(year: int, month: int, day: int) -> date | None:
 
 def _later(today: date, count: float, unit: str) -> date:
     match unit:
-        case "years":
-            return _months_later(today, round(count * 12))
+        case "decades" | "years":
+            return _months_later(today, round(count * LENGTHS[unit][0]))
         case "months":
             return _months_later(today, int(count)) + timedelta(days=round(count % 1 * 30))
         case "fortnights":
@@ -222,7 +222,7 @@ def _later(today: date, count: float, unit: str) -> date:
 
 def _months_later(today: date, months: int) -> date:
     years, month = divmod(today.month - 1 + months, 12)
-    year = today.year + years
+    year = min(max(today.year + years, MINYEAR), MAXYEAR)
     return date(year, month + 1, min(today.day, calendar.monthrange(year, month + 1)[1]))
 
 
