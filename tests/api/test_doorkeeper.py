@@ -1,14 +1,14 @@
 """What a process of the API remembers of keys, and for how long."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from starlette.requests import Request
 
 from tertulia.api.doorkeeper import Doorkeeper
 from tertulia.api.session_tokens import SessionTokens
-from tertulia.domain.access import Scope
-from tertulia.domain.errors import Unauthenticated
+from tertulia.domain.access import ApiKey, Scope
+from tertulia.domain.errors import Unauthenticated, Unavailable
 from tertulia.storage.api_keys import PostgresApiKeys
 from tertulia.storage.pool import open_pool
 from tests.api.test_limits import Clock
@@ -31,6 +31,18 @@ async def test_a_busy_key_is_read_once_a_second() -> None:
         clock.seconds += 0.05
 
     assert keys.reads == 5
+
+
+async def test_a_key_is_as_good_where_its_use_cannot_be_noted() -> None:
+    class ReadOnly(InMemoryApiKeys):
+        async def used(self, key: ApiKey, *, at: datetime) -> None:
+            raise Unavailable("Postgres", "cannot execute UPDATE in a read-only transaction")
+
+    keys = ReadOnly()
+    _, secret = await keys.create(ACME, "reader", Scope.CHAT, at=NOON)
+    door = Doorkeeper(keys, SessionTokens(None), required=True, monotonic=Clock())
+
+    assert (await door.caller(request(secret.get_secret_value()), NOON)).tenant == ACME
 
 
 async def test_a_revocation_reaches_every_process_within_a_second(database: str) -> None:

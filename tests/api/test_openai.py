@@ -10,9 +10,9 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageFunctionToolCall
 
-from tertulia.domain.conversation import Close
-from tertulia.domain.errors import FailureClass, NotAdmitted, ProviderFailure, Unavailable
-from tertulia.domain.ids import ProviderName, SessionId
+from tertulia.domain.conversation import Close, IncomingMessage, Reply
+from tertulia.domain.errors import FailureClass, NotAdmitted, ProviderFailure, SessionClosed, Unavailable
+from tertulia.domain.ids import MessageId, ProviderName, SessionId
 from tertulia.domain.providers.attempts import Refusal
 from tertulia.domain.providers.completions import (
     ChatMessage,
@@ -26,6 +26,7 @@ from tertulia.domain.providers.completions import (
 from tertulia.domain.session_events import TurnSuperseded
 from tertulia.domain.turns import Delta
 from tests.api.conftest import World
+from tests.fakes import ScriptedSessions
 
 ASKED: Any = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}]
 USAGE = Usage(input_uncached=10, input_cached=4, output_visible=3, output_reasoning=2, source="reported")
@@ -361,6 +362,22 @@ async def test_with_a_session_the_last_message_is_a_turn_of_it(
     assert said == "You said: Hello"
     assert [message.text for message in world.sessions.taken] == ["Hello"]
     assert world.completions.asked == []
+
+
+async def test_a_turn_that_never_begins_because_its_session_is_terminated_is_not_waited_for(
+    client: openai.AsyncOpenAI, world: World, session: SessionId
+) -> None:
+    class Terminated(ScriptedSessions):
+        async def submit(self, session_id: SessionId, message: IncomingMessage) -> MessageId:
+            return MessageId("m1")
+
+        async def send(self, session_id: SessionId, message: IncomingMessage) -> Reply:
+            raise SessionClosed("the session is closed")
+
+    world.change(sessions=Terminated(world.records, world.transcripts, world.events))
+
+    with pytest.raises(openai.ConflictError):
+        await client.chat.completions.create(model="tertulia", messages=ASKED, metadata={"session_id": session})
 
 
 async def test_a_repeated_call_with_the_conversation_so_far_is_the_same_message(

@@ -8,16 +8,17 @@ import pytest
 from fastapi import FastAPI
 
 from tertulia.api.rate_limit import RateLimit
+from tertulia.console import chat_page
 from tertulia.console.ports import Pages
 from tertulia.console.talk import Subject, Talk
 from tertulia.domain.definitions.definition import Definition
-from tertulia.domain.errors import Unavailable
+from tertulia.domain.errors import DefinitionInvalid, Unavailable
 from tertulia.domain.ids import DefinitionName, SessionId, TenantId
 from tertulia.domain.session_events import BEGINNING, EventId, Told
 from tertulia.domain.turns import SessionFilter, SessionRecord
-from tests.api.conftest import GREETER, World
+from tests.api.conftest import GREETER, HIRING, World
 from tests.engine import until
-from tests.fakes import InMemoryRecords, ScriptedEvents
+from tests.fakes import InMemoryDefinitions, InMemoryRecords, ScriptedEvents
 
 ACME, OTHER = TenantId("acme"), TenantId("other")
 SUBJECT = Subject(ACME, DefinitionName("greeter"))
@@ -98,6 +99,24 @@ async def test_what_comes_from_one_address_has_a_bound_and_others_have_their_own
     ]
     assert late.shown == [("tell", ("That was a lot at once. Please wait a moment, then try again.",))]
     assert other.shown[0][0] == "begin"
+
+
+@pytest.mark.parametrize(
+    ("name", "offered"), [("greeter", True), ("hiring", False), ("broken", False), ("none", False)]
+)
+def test_candidates_are_offered_what_is_for_them_and_can_be_used(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str, offered: bool
+) -> None:
+    class Files(InMemoryDefinitions):
+        def get(self, name: DefinitionName) -> Definition:
+            if name == "broken":
+                raise DefinitionInvalid(["broken.yaml:3: no such state"])
+            return super().get(name)
+
+    world.change(definitions=Files(GREETER, HIRING))
+    monkeypatch.setattr(chat_page, "pages", lambda: _pages(world))
+
+    assert (chat_page._on_offer(DefinitionName(name)) is not None) is offered
 
 
 class Followed(ScriptedEvents):
