@@ -28,12 +28,17 @@ async def test_a_session_greets_and_answers(engine: Engine) -> None:
 
 
 async def test_the_sessions_of_a_worker_hold_their_definition_once(engine: Engine) -> None:
-    for _ in range(3):
+    # Other tests of this process may hold some.
+    before = _definitions_held("support")
+    for _ in range(4):
         assert (await (await engine.chat("support")).say("My name is Ada")).status is TurnStatus.ANSWERED
-    gc.collect()
-    held = [each for each in gc.get_objects() if type(each) is Definition and each.name == "support"]
     # The activities hold one, too.
-    assert len(held) <= 2
+    assert _definitions_held("support") - before <= 2
+
+
+def _definitions_held(name: str) -> int:
+    gc.collect()
+    return sum(type(each) is Definition and each.name == name for each in gc.get_objects())
 
 
 async def test_the_same_message_id_sent_five_times_at_once_gets_one_turn(engine: Engine) -> None:
