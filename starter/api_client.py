@@ -35,7 +35,7 @@ class ApiClient:
 
     def figures(self, figure: str, **of: str | None) -> bytes:
         """Read a figure about many conversations, as it comes."""
-        return self._call("GET", f"/v1/analytics/{figure}", params=given(of)).content
+        return self._call("GET", f"/v1/analytics/{figure}", params=given(**of)).content
 
     def figure_rows(self, figure: str, **of: str | None) -> Sequence[Mapping[str, Any]]:
         """Read the rows of a figure about many conversations."""
@@ -52,7 +52,7 @@ class ApiClient:
 
     def _pages(self, path: str, limit: int, where: Mapping[str, str | None]) -> Iterator[bytes]:
         """Yield the pages of a list until they have `limit` items together."""
-        query: dict[str, Any] = given(where)
+        query: dict[str, Any] = given(**where)
         while limit > 0:
             page_size = min(limit, 200)
             answer = self._call("GET", path, params={**query, "limit": page_size})
@@ -97,7 +97,8 @@ def open_api(url: str, client: type[Client]) -> Iterator[Client]:
         yield client(http)
 
 
-def given(fields: Mapping[str, Any]) -> dict[str, Any]:
+def given(**fields: Any) -> dict[str, Any]:
+    """Leave out what is None."""
     return {name: value for name, value in fields.items() if value is not None}
 
 

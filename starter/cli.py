@@ -16,12 +16,10 @@ import typer
 from dotenv import load_dotenv
 from typer.core import TyperGroup
 
-from starter.options import API_URL, ApiUrl
+from starter.options import API_URL, FAILED, MISUSED, ApiUrl
 from tertulia.domain.errors import InvalidInput, TertuliaError
 from tertulia.domain.ids import SessionId
 
-_FAILED = 1
-_MISUSED = 2
 _INTERRUPTED = 130
 # Enough to remember where one was.
 _SHOWN_ON_RETURN = 20
@@ -150,7 +148,7 @@ def doctor(url: ApiUrl = API_URL) -> None:
     findings = asyncio.run(examine(url))
     for finding in findings:
         typer.echo(finding)
-    raise typer.Exit(_FAILED if any(not finding.ok for finding in findings) else 0)
+    raise typer.Exit(FAILED if any(not finding.ok for finding in findings) else 0)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -173,17 +171,17 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         app(arguments, prog_name="tertulia")
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else _FAILED
+        return end.code if isinstance(end.code, int) else FAILED
     except KeyboardInterrupt:
         return _INTERRUPTED
     except TertuliaError as error:
         typer.echo(f"tertulia: {error}", err=True)
-        return _MISUSED if isinstance(error, InvalidInput) else _FAILED
+        return MISUSED if isinstance(error, InvalidInput) else FAILED
     except BrokenPipeError:
-        return _FAILED
+        return FAILED
     except BaseException:  # noqa: BLE001 the process's edge
         traceback.print_exc()
-        return _FAILED
+        return FAILED
     return 0
 
 

@@ -10,6 +10,7 @@ from uuid import uuid4
 import typer
 
 from starter.api_client import open_api
+from starter.options import FAILED
 from starter.session_client import SessionClient
 from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.definitions.diagram import diagram as drawn
@@ -23,7 +24,6 @@ from tertulia.storage.script_files import ScriptFile, load_scripts
 
 commands = typer.Typer(no_args_is_help=True, help="Check applications, draw them, and rehearse conversations.")
 
-_FAILED = 1
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]…", help="Which ones; all where none is named.")]
 Directory = Annotated[
@@ -47,7 +47,7 @@ def check(names: Names = None, *, directory: Directory = DIRECTORY) -> None:
                 typer.echo(place)
         else:
             typer.echo(f"{name}: {len(definition.states)} states, {len(definition.slots)} slots, no problems")
-    raise typer.Exit(_FAILED if is_wrong else 0)
+    raise typer.Exit(FAILED if is_wrong else 0)
 
 
 @commands.command()
@@ -86,7 +86,7 @@ def hold_rehearsals(
         has_failed |= any(is_miss for is_miss, _ in lines)
         for _, line in lines:
             typer.echo(line)
-    raise typer.Exit(_FAILED if has_failed else 0)
+    raise typer.Exit(FAILED if has_failed else 0)
 
 
 def _named(files: DefinitionFiles, names: Sequence[str] | None) -> Sequence[DefinitionName]:

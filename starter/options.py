@@ -1,10 +1,13 @@
-"""Options that several commands share."""
+"""Options that several commands share, and the codes that they end with."""
 
 from typing import Annotated
 
 import typer
 
 from tertulia.domain.ids import ApplicationId, JobId, ProviderName, SessionId
+
+FAILED = 1
+MISUSED = 2
 
 ApiUrl = Annotated[
     str, typer.Option("--url", envvar="TERTULIA_URL", help="Where the API listens.", rich_help_panel="Connection")

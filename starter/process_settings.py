@@ -7,10 +7,9 @@ import sys
 import structlog
 import typer
 
+from starter.options import MISUSED
 from tertulia.config import Settings, load_settings
 from tertulia.domain.errors import InvalidInput
-
-_MISUSED = 2
 
 
 def process_settings(**overrides: object) -> Settings:
@@ -20,7 +19,7 @@ def process_settings(**overrides: object) -> Settings:
         settings = load_settings({**os.environ, **given})
     except InvalidInput as error:
         typer.echo(f"These settings can't be used:\n{error}", err=True)
-        raise typer.Exit(_MISUSED) from error
+        raise typer.Exit(MISUSED) from error
     _configure_logs(settings.log_level)
     return settings
 

@@ -45,7 +45,7 @@ class ProviderClient(ApiClient):
 
     def provider_metrics(self, **window: str | None) -> ProviderMetricsList:
         """Read what came of the attempts of a window."""
-        answer = self._call("GET", "/v1/providers/metrics", params=given(window))
+        answer = self._call("GET", "/v1/providers/metrics", params=given(**window))
         return ProviderMetricsList.model_validate_json(answer.content)
 
     def provider_history(self, name: ProviderName, limit: int) -> ProviderHistory:
@@ -55,7 +55,7 @@ class ProviderClient(ApiClient):
 
     def start_maintenance(self, name: ProviderName, note: str | None) -> None:
         """Take a provider out of service."""
-        self._call("PUT", f"{_provider(name)}/maintenance", json=given({"note": note}))
+        self._call("PUT", f"{_provider(name)}/maintenance", json=given(note=note))
 
     def end_maintenance(self, name: ProviderName) -> None:
         """Put a provider back in service."""

@@ -3,12 +3,12 @@
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from starter import provider_tables as tables
-from starter.api_client import open_api
+from starter.api_client import given, open_api
 from starter.options import API_URL, ApiUrl, AsJson, ProviderArgument
 from starter.provider_client import ProviderClient
 from tertulia.api.provider_inputs import ChangeProvider
@@ -96,7 +96,7 @@ def add(
     url: ApiUrl = API_URL,
 ) -> None:
     """Add a provider. On a terminal its key is asked for; no option takes it."""
-    fields = _given(
+    fields = given(
         kind=kind,
         base_url=base_url,
         model=model,
@@ -116,7 +116,7 @@ def add(
     )
     key = _key(from_stdin=key_stdin, variable=key_env, ask=_takes_key(kind) and sys.stdin.isatty())
     with open_api(url, ProviderClient) as api:
-        _print_done("added", api.add_provider({"name": name, **fields, **_given(api_key=key)}), as_json=as_json)
+        _print_done("added", api.add_provider({"name": name, **fields, **given(api_key=key)}), as_json=as_json)
 
 
 @commands.command()
@@ -149,7 +149,7 @@ def update(
     url: ApiUrl = API_URL,
 ) -> None:
     """Change a provider; every worker follows within a second, and calls under way end as they began."""
-    fields = _given(
+    fields = given(
         kind=kind,
         base_url=base_url,
         model=model,
@@ -168,7 +168,7 @@ def update(
         daily_budget_usd=daily_budget_usd,
     )
     key = _key(from_stdin=key_stdin, variable=key_env, ask=ask_key)
-    patch = {**fields, **_given(api_key=key), **_unset(unset or [])}
+    patch = {**fields, **given(api_key=key), **_unset(unset or [])}
     if not patch:
         raise InvalidInput("say what to change; `tertulia providers update --help` names the options")
     with open_api(url, ProviderClient) as api:
@@ -280,7 +280,7 @@ def decision(
 ) -> None:
     """Tell who would be asked now, in which order, and why the others wouldn't."""
     with open_api(url, ProviderClient) as api:
-        found = api.provider_decision(_given(input_tokens=input_tokens, max_tokens=max_tokens, needs=need or None))
+        found = api.provider_decision(given(input_tokens=input_tokens, max_tokens=max_tokens, needs=need or None))
     if as_json:
         _print_json([found])
         return
@@ -289,10 +289,6 @@ def decision(
 
 
 # --- what is sent -----------------------------------------------------------------------------------------------------
-
-
-def _given(**fields: Any) -> dict[str, Any]:
-    return {field: value for field, value in fields.items() if value is not None}
 
 
 def _unset(names: Iterable[str]) -> Mapping[str, None]:

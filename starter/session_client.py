@@ -79,7 +79,7 @@ class SessionClient(ApiClient):
     def order(self, session_id: SessionId, what: str, fields: Mapping[str, Any]) -> OrderOutcome:
         """Have a session do what somebody in the loop asks for: `what` ends the path, `fields` are the call's body."""
         method = "PUT" if what.startswith("slots/") else "POST"
-        answer = self._call(method, f"/v1/sessions/{session_id}/{what}", json=given(fields))
+        answer = self._call(method, f"/v1/sessions/{session_id}/{what}", json=given(**fields))
         return OrderOutcome.model_validate_json(answer.content)
 
     def close(self, session_id: SessionId, reason: str, *, erase: bool = False) -> None:

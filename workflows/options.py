@@ -83,7 +83,7 @@ LOST_WORKERS = 5
 # A turn that waits for a provider asks again after this at the earliest, twice as long with each wait, up to half a
 # minute: whoever says "at once" again and again is not to fill a history.
 _LEAST_WAIT = timedelta(seconds=1)
-_DOUBLINGS = 5
+_LONGEST_LEAST_WAIT = timedelta(seconds=32)
 
 # Longer than the attempt's own time limit, so that the attempt, which knows why it is slow, speaks first.
 _GRACE = timedelta(seconds=15)
@@ -93,12 +93,17 @@ _HEARTBEAT = timedelta(seconds=6)
 
 def least_wait(waits: int) -> timedelta:
     """Return the shortest wait for a provider in a turn that has waited so often before."""
-    return _LEAST_WAIT * (1 << min(waits, _DOUBLINGS))
+    return _doubled(_LEAST_WAIT, waits, at_most=_LONGEST_LEAST_WAIT)
 
 
 def storage_wait(waits: int) -> timedelta:
     """Return how long to wait for storage in a call that has waited so often before."""
-    return min(_STORAGE_WAIT * (1 << min(waits, _DOUBLINGS)), _LONGEST_STORAGE_WAIT)
+    return _doubled(_STORAGE_WAIT, waits, at_most=_LONGEST_STORAGE_WAIT)
+
+
+def _doubled(wait: timedelta, times: int, *, at_most: timedelta) -> timedelta:
+    # So many doublings make the least wait longer than any.
+    return min(wait * (1 << min(times, 16)), at_most)
 
 
 def jitter(wait: timedelta, chance: float) -> timedelta:

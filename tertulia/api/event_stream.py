@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
@@ -80,36 +80,46 @@ async def _session_events(ports: ApiPorts, session_id: SessionId, after: EventId
 async def _message_events(
     ports: ApiPorts, session_id: SessionId, message_id: MessageId, message: IncomingMessage
 ) -> AsyncGenerator[ServerSentEvent]:
+    try:
+        async with following(ports, session_id, message_id, message) as (events, outcome):
+            async for told in events:
+                yield _sent(told)
+            # Raises where the message gets no turn any more.
+            await outcome
+    except TertuliaError as error:
+        yield ServerSentEvent(problem_of(error).model_dump_json(exclude_none=True), event="problem")
+
+
+@asynccontextmanager
+async def following(
+    ports: ApiPorts, session_id: SessionId, message_id: MessageId, message: IncomingMessage
+) -> AsyncIterator[tuple[AsyncGenerator[Told], asyncio.Task[Reply]]]:
+    """Give the events of the turn of a message that the session has taken, and its outcome.
+
+    The events raise where it is certain that the message has no outcome.
+    """
     # Sent under the id that has been taken, this only waits for that message's outcome.
     outcome = asyncio.create_task(ports.sessions.send(session_id, message))
     try:
-        async for told in unless_failed(outcome, ports.events.follow_message(session_id, message_id)):
-            yield _sent(told)
-        # Raises where the message gets no turn any more.
-        await outcome
-    except TertuliaError as error:
-        yield ServerSentEvent(problem_of(error).model_dump_json(exclude_none=True), event="problem")
+        async with aclosing(_unless_failed(outcome, ports.events.follow_message(session_id, message_id))) as events:
+            yield events, outcome
     finally:
         walk_away(outcome)
 
 
-async def unless_failed(outcome: asyncio.Task[Reply], events: AsyncGenerator[Told]) -> AsyncGenerator[Told]:
-    """Yield events until they end, or it is certain that the message has no outcome.
-
-    Args:
-        outcome: Waits for it; its error is raised.
-    """
+async def _unless_failed(outcome: asyncio.Task[Reply], events: AsyncGenerator[Told]) -> AsyncGenerator[Told]:
+    """Yield events until they end, or it is certain that the message has no outcome."""
     while True:
-        following = asyncio.ensure_future(anext(events, None))
+        step = asyncio.ensure_future(anext(events, None))
         try:
-            await asyncio.wait({following, outcome}, return_when=asyncio.FIRST_COMPLETED)
-            if not following.done():
+            await asyncio.wait({step, outcome}, return_when=asyncio.FIRST_COMPLETED)
+            if not step.done():
                 # Raises where there is no outcome; otherwise it is stored, and comes.
                 outcome.result()
-            told = await following
+            told = await step
         finally:
             # A generator that is cancelled in the middle of a step has ended with it.
-            walk_away(following)
+            walk_away(step)
         if told is None:
             return
         yield told

@@ -26,7 +26,7 @@ CHECK_SECONDS = 3
 @router.get("/v1/definitions", dependencies=[allow(Scope.CHAT)], responses=problems.documented())
 async def list_definitions(ports: Ports) -> DefinitionList:
     """List the applications on offer."""
-    found = [_definition(ports, name) for name in sorted(ports.definitions.names())]
+    found = [usable(ports, name) for name in sorted(ports.definitions.names())]
     return DefinitionList(definitions=[DefinitionSummary(name=each.name, title=each.title) for each in found if each])
 
 
@@ -57,7 +57,8 @@ async def explain_problem(code: str) -> ProblemKind:
     return ProblemKind(code=code, status=kind.status, title=kind.title, advice=kind.advice)
 
 
-def _definition(ports: ApiPorts, name: DefinitionName) -> Definition | None:
+def usable(ports: ApiPorts, name: DefinitionName) -> Definition | None:
+    """Return an application on offer; None where its file is broken, or gone."""
     try:
         return ports.definitions.get(name)
     except (DefinitionInvalid, NotFound) as error:

@@ -1,19 +1,16 @@
 """The pages for candidates: `/chat/{definition}`, and `/chat`, which lists what there is to talk about."""
 
-import structlog
 from nicegui import ui
 from nicegui.client import Client
 from starlette.responses import RedirectResponse, Response
 
+from tertulia.api.operations import usable
 from tertulia.console.chat_view import ChatView
 from tertulia.console.ports import pages
 from tertulia.console.talk import Subject, Talk
 from tertulia.domain.conversation import CANDIDATE
 from tertulia.domain.definitions.definition import Definition
-from tertulia.domain.errors import DefinitionInvalid, NotFound
 from tertulia.domain.ids import DefinitionName, TenantId, is_identifier
-
-log = structlog.get_logger("tertulia.console")
 
 _VIEWPORT = "width=device-width, initial-scale=1, viewport-fit=cover, interactive-widget=resizes-content"
 _HEAD = """<link rel="stylesheet" href="/chat/assets/chat.css"><script src="/chat/assets/storage.js"></script>"""
@@ -43,7 +40,7 @@ def _offers(tenant: str | None = None) -> Response | None:
 
 async def _chat(client: Client, definition: str, job: str | None = None, tenant: str | None = None) -> Response | None:
     known = _tenant(tenant)
-    if known is None:
+    if known is None or definition not in pages().api.definitions.names():
         return RedirectResponse("/chat", status_code=303)
     application = _on_offer(DefinitionName(definition))
     if application is None:
@@ -63,15 +60,8 @@ async def _chat(client: Client, definition: str, job: str | None = None, tenant:
 
 def _on_offer(name: DefinitionName) -> Definition | None:
     """Return an application that candidates may talk with; None where there is none, or its file can't be used."""
-    try:
-        application = pages().api.definitions.get(name)
-    except NotFound:
-        return None
-    except DefinitionInvalid as error:
-        # Whoever wrote it learns what is wrong by `tertulia definitions check`; who wants to chat need not know.
-        log.warning("definition_cannot_be_used", definition=name, problems=len(error.places))
-        return None
-    return application if application.role == CANDIDATE else None
+    application = usable(pages().api, name)
+    return application if application and application.role == CANDIDATE else None
 
 
 def _tenant(named: str | None) -> TenantId | None:

@@ -7,10 +7,9 @@ protocol, so whatever would have to take it back is an error instead.
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 
-from tertulia.api.event_stream import unless_failed
+from tertulia.api.event_stream import following
 from tertulia.api.ids import new_id
 from tertulia.api.openai.inputs import ChatCompletionRequest
 from tertulia.api.openai.views import SessionTurn, TokenUsage
@@ -104,30 +103,24 @@ async def by_session(
         Unavailable: The answer had to be begun anew; it is there for who asks again.
     """
     await ports.taken(ports.sessions.submit(session_id, message))
-    # Under the id that has been taken, this only waits for the outcome.
-    outcome = asyncio.create_task(ports.sessions.send(session_id, message))
     shown = ""
-    try:
-        following = unless_failed(outcome, ports.events.follow_message(session_id, message_id))
-        async with aclosing(following) as events:
-            async for told in events:
-                match told.event:
-                    case Delta(text=text):
-                        shown += text
-                        yield text
-                    case TurnSuperseded():
+    async with following(ports, session_id, message_id, message) as (events, _):
+        async for told in events:
+            match told.event:
+                case Delta(text=text):
+                    shown += text
+                    yield text
+                case TurnSuperseded():
+                    raise _begun_anew()
+                case TurnEnded() as ended if message_id in ended.message_ids:
+                    if not ended.reply.startswith(shown):
                         raise _begun_anew()
-                    case TurnEnded() as ended if message_id in ended.message_ids:
-                        if not ended.reply.startswith(shown):
-                            raise _begun_anew()
-                        if rest := ended.reply[len(shown) :]:
-                            yield rest
-                        yield await _of_turn(ports, session_id, ended)
-                        return
-                    case _:
-                        pass
-    finally:
-        walk_away(outcome)
+                    if rest := ended.reply[len(shown) :]:
+                        yield rest
+                    yield await _of_turn(ports, session_id, ended)
+                    return
+                case _:
+                    pass
     raise SessionClosed("the session closed before this message; start another one")
 
 

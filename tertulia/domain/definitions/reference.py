@@ -146,7 +146,7 @@ def _type(described: dict[str, Any]) -> str:
     if "const" in described:
         return f"`{described['const']}`"
     if "enum" in described:
-        return ", ".join(f"`{each}`" for each in described["enum"])
+        return _names(described["enum"])
     if "oneOf" in described or "anyOf" in described:
         options = [_type(each) for each in (described.get("oneOf") or described["anyOf"])]
         return " or ".join(dict.fromkeys(each for each in options if each != "null"))
