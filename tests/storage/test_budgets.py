@@ -130,14 +130,15 @@ async def test_the_budget_of_all_holds_where_a_tenant_has_none_of_its_own(
 async def test_money_is_conserved_whatever_happens_to_the_attempts(stores: Stores) -> None:
     async def live(number: int) -> None:
         name = f"a{number}"
-        await stores.attempts.admit(attempt(name, limit=60, reserve="0.01", budget="99", tenant=ACME))
+        slot = await stores.attempts.admit(attempt(name, limit=61, reserve="0.01", budget="99", tenant=ACME))
+        assert not isinstance(slot, Refusal)
         if number % 3 == 0:
             await stores.attempts.sweep(at(1))
         if number % 2 == 0:
             await stores.attempts.settle(name, answered("0.007"), at(1))
 
     await stores.budgets.store(ACME, Decimal(99))
-    await stores.attempts.admit(attempt("first", limit=60, reserve="0", budget="99", tenant=ACME))
+    await stores.attempts.admit(attempt("first", limit=61, reserve="0", budget="99", tenant=ACME))
     await asyncio.gather(*(live(number) for number in range(60)))
     await stores.attempts.sweep(at(2))
 
