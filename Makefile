@@ -2,6 +2,7 @@
 PY ?= python3
 BIN := .venv/bin
 LOCK := .venv/.installed
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
 # A file is run by one process: what its tests share, like servers, is started once. Files keep the order of tests/conftest.py.
 ALL_CORES := -n auto --dist loadfile --no-loadscope-reorder
 # Many tests start processes, and each would compile everything anew.
@@ -15,10 +16,12 @@ help:  ## Show what can be done
 setup: $(LOCK)  ## Make the virtualenv with everything in it
 
 # --no-deps: the lock is complete, and pip would look for a newer release of whatever is asked for with an extra.
+# --no-compile: most of what comes along is never loaded; what is gets compiled when it is first.
 $(LOCK): requirements.txt pyproject.toml
 	$(PY) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	sed -n '/^pip==/,/# via/p' requirements.txt | $(PIP_INSTALL) --require-hashes -r /dev/stdin
+	$(PIP_INSTALL) --require-hashes --no-compile -r requirements.txt
+	$(PIP_INSTALL) --no-build-isolation -e .
 	touch $@
 
 run: setup  ## Run everything on this machine: Postgres, Temporal, worker, API

@@ -6,7 +6,7 @@ import pty
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
+from tests import loaded
 from tests.api.conftest import World, api, http_client, served, session, world
 
 __all__ = ["api", "http_client", "served", "session", "world"]
@@ -25,26 +26,16 @@ _NOTHING_NEW_S = 60
 
 
 @dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
-@dataclass(frozen=True)
 class Cli:
     """Runs `tertulia …` in a directory of its own."""
 
     url: str
     directory: Path
 
-    async def __call__(self, *arguments: str, said: str = "", **environment: str) -> Outcome:
-        process = await self.start(
-            *arguments, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, **environment
+    async def __call__(self, *arguments: str, said: str = "", **environment: str) -> loaded.Outcome:
+        return await loaded.run(
+            *arguments, directory=self.directory, environment=self._environment(environment), said=said
         )
-        out, err = await process.communicate(said.encode())
-        assert process.returncode is not None
-        return Outcome(process.returncode, out.decode(), err.decode())
 
     async def start(self, *arguments: str, stdin: int, stdout: int, **environment: str) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
@@ -53,7 +44,7 @@ class Cli:
             "starter",
             *arguments,
             cwd=self.directory,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "TERTULIA_URL": self.url, **environment},
+            env=self._environment(environment),
             stdin=stdin,
             stdout=stdout,
             stderr=asyncio.subprocess.PIPE,
@@ -62,6 +53,9 @@ class Cli:
             # Where the tests run in the background, Ctrl-C is ignored, and whatever they start would ignore it too.
             preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )
+
+    def _environment(self, given: Mapping[str, str]) -> dict[str, str]:
+        return {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "TERTULIA_URL": self.url, **given}
 
 
 @pytest.fixture

@@ -4,10 +4,9 @@ import asyncio
 import os
 import signal
 import socket
-import sys
-from asyncio.subprocess import Process
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,6 +16,7 @@ import httpx
 
 from tertulia.embedded.postgres import EmbeddedPostgres
 from tertulia.embedded.temporal import EmbeddedTemporal
+from tests import loaded
 from tests.engine import until
 
 ROOT = Path(__file__).parents[2]
@@ -37,8 +37,8 @@ class Cluster:
         self._environment = environment
         self._guarded = apis if guarded else None
         self._exit = AsyncExitStack()
-        self._workers: list[Process] = []
-        self._apis: dict[int, Process] = {}
+        self._workers: list[BaseProcess] = []
+        self._apis: dict[int, BaseProcess] = {}
         self._ports = [_free_port() for _ in range(apis + guarded)]
         self.postgres = EmbeddedPostgres(directory / "postgres")
         self.temporal = EmbeddedTemporal(directory / "temporal")
@@ -57,9 +57,7 @@ class Cluster:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for process in [*self._workers, *self._apis.values()]:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+            await loaded.kill(process)
         await self._exit.aclose()
 
     @property
@@ -85,14 +83,14 @@ class Cluster:
         self._workers.append(await self._start("worker"))
 
     async def kill_worker(self) -> None:
-        await _kill(self._workers.pop(0))
+        await loaded.kill(self._workers.pop(0))
 
     async def start_api(self, number: int = 0) -> None:
         doors = {"TERTULIA_REQUIRE_KEYS": "true"} if number == self._guarded else {}
         self._apis[number] = await self._start("serve", "--port", str(self._ports[number]), environment=doors)
 
     async def kill_api(self, number: int = 0) -> None:
-        await _kill(self._apis[number])
+        await loaded.kill(self._apis[number])
 
     async def kill_postgres(self) -> None:
         await _kill_and_see_it_return(self.postgres)
@@ -114,10 +112,9 @@ class Cluster:
 
     async def run(self, *arguments: str, stdin: str = "") -> str:
         """Run a command of `tertulia` to its end, and return what it printed."""
-        process = await self._start(*arguments, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
-        printed, _ = await process.communicate(stdin.encode())
-        assert process.returncode == 0, printed.decode()
-        return printed.decode()
+        outcome = await loaded.run(*arguments, directory=ROOT, environment=self.environment, said=stdin)
+        assert outcome.code == 0, f"{outcome.out}\n{outcome.err}"
+        return outcome.out
 
     async def rows(self, query: str, *arguments: object) -> Sequence[asyncpg.Record]:
         """Ask Postgres itself what is stored."""
@@ -127,31 +124,10 @@ class Cluster:
         finally:
             await connection.close()
 
-    async def _start(
-        self,
-        *arguments: str,
-        stdin: int = asyncio.subprocess.DEVNULL,
-        stdout: int | None = None,
-        environment: Mapping[str, str] | None = None,
-    ) -> Process:
-        log = (self.directory / f"{arguments[0]}.log").open("ab")
-        with log:
-            return await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "starter",
-                *arguments,
-                cwd=ROOT,
-                env={**self.environment, **(environment or {})},
-                stdin=stdin,
-                stdout=log if stdout is None else stdout,
-                stderr=log,
-            )
-
-
-async def _kill(process: Process) -> None:
-    process.kill()
-    await process.wait()
+    async def _start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> BaseProcess:
+        log = self.directory / f"{arguments[0]}.log"
+        environment = {**self.environment, **(environment or {})}
+        return await loaded.start(*arguments, directory=ROOT, environment=environment, out=log, err=log)
 
 
 async def _kill_and_see_it_return(server: EmbeddedPostgres | EmbeddedTemporal) -> None:

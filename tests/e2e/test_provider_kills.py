@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -18,6 +18,8 @@ NAMES = ("first", "second", "third")
 # USD a million tokens.
 PRICE = Decimal(2)
 PER_TOKEN = PRICE / 1_000_000
+# Slow enough to have failed everybody who talks at once before that keeps anybody away.
+FAILS = Status(500, after_s=2)
 # Long enough to be killed in.
 SLOW = Answer(text="a long answer " * 5, first_token_after_s=0.2, gap_s=0.3)
 
@@ -72,10 +74,9 @@ async def test_a_worker_that_dies_while_an_answer_streams_loses_neither_the_turn
 async def test_a_worker_that_dies_during_a_trial_gives_its_place_back_and_the_breaker_opens_again(
     cluster: Cluster, simulator: ProviderSimulator
 ) -> None:
-    simulator.always("first", Status(500))
-    talk = Talk(cluster.http, "trial", 1)
-    await talk.open()
-    await _talk_until_opened(cluster, talk, times=1)
+    simulator.always("first", FAILS)
+    talk, *_ = talks = await _talks(cluster)
+    await _talk_until_opened(cluster, talks)
     simulator.always("first", Answer(first_token_after_s=60))
     asked = len(simulator.log)
     await _until_half_open(cluster)
@@ -96,12 +97,13 @@ async def test_a_worker_that_dies_during_a_trial_gives_its_place_back_and_the_br
 async def test_a_restart_of_everything_forgets_no_breaker_no_quota_and_no_spending(
     cluster: Cluster, simulator: ProviderSimulator
 ) -> None:
-    simulator.always("first", Status(500))
+    simulator.always("first", FAILS)
     simulator.always("second", Status(429, quota=Quota(period="day", wait_s=3600)))
-    talk = Talk(cluster.http, "restart", 1)
-    await talk.open()
+    talk, *_ = talks = await _talks(cluster)
+    await _talk_until_opened(cluster, talks)
+    await _until_half_open(cluster)
     # The second time it stays open for longer than a restart takes.
-    await _talk_until_opened(cluster, talk, times=2)
+    await _talk_until_opened(cluster, talks)
     before = await _verdicts(cluster), await _spent(cluster, "third")
     open_until = datetime.fromisoformat((await _breaker(cluster))["open_until"])
     asked = len(simulator.log)
@@ -137,9 +139,19 @@ async def _say(talk: Talk, text: str) -> dict[str, str]:
     return await post(talk.http, f"/v1/sessions/{talk.session_id}/messages", {"text": text, "message_id": uuid4().hex})
 
 
-async def _talk_until_opened(cluster: Cluster, talk: Talk, *, times: int) -> None:
-    while (await _breaker(cluster)).get("openings", 0) < times:
-        assert (await _say(talk, "still there?"))["status"] == "answered"
+async def _talks(cluster: Cluster) -> list[Talk]:
+    """Open enough chats to ask the first provider so often, at once, that its breaker opens."""
+    talks = [Talk(cluster.http, f"talk-{number}", 1) for number in range(24)]
+    await asyncio.gather(*(talk.open() for talk in talks))
+    return talks
+
+
+async def _talk_until_opened(cluster: Cluster, talks: Sequence[Talk]) -> None:
+    """Talk everywhere at once until the first provider's breaker opens once more."""
+    openings = (await _breaker(cluster)).get("openings", 0)
+    while (await _breaker(cluster)).get("openings", 0) == openings:
+        replies = await asyncio.gather(*(_say(talk, "still there?") for talk in talks))
+        assert {reply["status"] for reply in replies} == {"answered"}
 
 
 async def _until_half_open(cluster: Cluster) -> None:

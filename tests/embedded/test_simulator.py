@@ -188,6 +188,16 @@ async def test_what_is_always_so_stays_until_it_is_reset(simulator: ProviderSimu
     assert len(simulator.log) == 1
 
 
+async def test_a_refusal_can_take_its_time(simulator: ProviderSimulator, http: httpx.AsyncClient) -> None:
+    simulator.script("m", [Status(503, after_s=0.1), Status(503, after_s=60)])
+    assert (await ask(http)).status_code == 503
+    asking = asyncio.create_task(ask(http))
+    await asyncio.wait({asking}, timeout=0.3)
+    assert not asking.done()
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+
+
 async def test_a_simulator_can_have_a_nature_of_its_own() -> None:
     async with ProviderSimulator(default=Status(418)) as simulator, httpx.AsyncClient(base_url=simulator.url) as http:
         assert (await ask(http)).status_code == 418

@@ -51,6 +51,7 @@ class Status(Value):
     """Refuse with an HTTP status.
 
     Attributes:
+        after_s: How long it takes to refuse, in seconds.
         error: The error object of the body; None for the wire's usual one with `message`.
         quota: Why it refuses, where a quota is the reason.
         retry_after_s: Sent as `retry-after`, in seconds.
@@ -60,6 +61,7 @@ class Status(Value):
 
     kind: Literal["status"] = "status"
     code: int = Field(ge=200, le=599)
+    after_s: float = 0
     message: str = "simulated failure"
     error: dict[str, Any] | None = None
     quota: Quota | None = None

@@ -77,6 +77,7 @@ def steps(behaviour: Behaviour, wire: Wire, text: str) -> Iterator[Step]:
         case Answer():
             yield from _answer(behaviour, wire, text)
         case Status():
+            yield from _pause(behaviour.after_s)
             yield _refusal(behaviour, wire)
         case CutStream():
             yield from _begin(wire, _said(behaviour, text), behaviour.after)
