@@ -223,10 +223,19 @@ class Conversation:
         """End the session at once, with the turn that runs if one does."""
         if self.running is None:
             return await self.close(reason)
-        turn = self.running
-        turn.stopped = turn.stopped or TurnStatus.CANCELLED
-        turn.ends = reason
-        return await self._finish(turn)
+        self.running.abandon(reason)
+        return await self._finish(self.running)
+
+    def ending(self, reason: str, at: datetime) -> EndTurn:
+        """Return what `abandon` would store at that time, and change nothing."""
+        at = max(self.latest, at)
+        if self.running is None:
+            turn = self._new_turn(self.turn + 1, at)
+            turn.ends = reason
+        else:
+            turn = self.running.twin()
+            turn.abandon(reason)
+        return self._ended(turn, at)
 
     def show(self, outcome: str = "") -> None:
         """Show operators where the session stands."""
@@ -241,9 +250,12 @@ class Conversation:
 
     def _next_turn(self, arrivals: Sequence[Arrival] = ()) -> Turn:
         self.turn += 1
-        observer = TurnObserver(self.progress, self.machine)
-        self.running = Turn(self.turn, workflow.now(), self.machine, self.owner, arrivals, observer)
+        self.running = self._new_turn(self.turn, workflow.now(), arrivals)
         return self.running
+
+    def _new_turn(self, number: int, started_at: datetime, arrivals: Sequence[Arrival] = ()) -> Turn:
+        observer = TurnObserver(self.progress, self.machine)
+        return Turn(number, started_at, self.machine, self.owner, arrivals, observer)
 
     async def _undo(self, order: Undo, request_id: MessageId) -> Turn:
         earlier = self.earlier.last
@@ -432,41 +444,41 @@ class Conversation:
         )
 
     async def _end(self, turn: Turn) -> None:
-        session = self._projection(turn)
-        turn.settle(session)
-        shown = turn.spoken or self.transcript.shown(turn.number, turn.reply.text)
-        ended_at = self._now()
-        figures, progress = self._observed(turn, ended_at)
+        end = self._ended(turn, self._now())
         await workflow.execute_local_activity_method(
-            TurnActivities.end_turn,
-            EndTurn(
-                session_id=self._session_id,
-                turn=turn.number,
-                status=turn.status,
-                messages=shown,
-                reply=turn.reply,
-                message_ids=turn.message_ids,
-                state_before=turn.state_before,
-                session=session.model_copy(update={"progress": progress}),
-                passed_over=turn.fallback.passed_over if turn.fallback else (),
-                tried=tuple(turn.fallback.tried) if turn.fallback else (),
-                started_at=turn.started_at,
-                ended_at=ended_at,
-                intervention=turn.intervention,
-                withdraws=turn.withdraws,
-                news=turn.news(session.slots) if self._opening.applies else (),
-                applies=self._opening.applies,
-                figures=figures,
-            ),
-            summary=f"turn {turn.number} · {turn.status}",
-            **options.STORAGE,
+            TurnActivities.end_turn, end, summary=f"turn {turn.number} · {turn.status}", **options.STORAGE
         )
         if turn.withdraws:
             self.transcript.withdraw(turn.withdraws, turn.number)
-        self.transcript.add(shown)
-        self.progress = progress
-        self.status = session.status
+        self.transcript.add(end.messages)
+        self.progress = end.session.progress
+        self.status = end.session.status
         self.show(turn.status)
+
+    def _ended(self, turn: Turn, at: datetime) -> EndTurn:
+        """Settle a turn's outcome, and put together all that is stored of it."""
+        session = self._projection(turn)
+        turn.settle(session)
+        figures, progress = self._observed(turn, at)
+        return EndTurn(
+            session_id=self._session_id,
+            turn=turn.number,
+            status=turn.status,
+            messages=turn.spoken or self.transcript.shown(turn.number, turn.reply.text),
+            reply=turn.reply,
+            message_ids=turn.message_ids,
+            state_before=turn.state_before,
+            session=session.model_copy(update={"progress": progress}),
+            passed_over=turn.fallback.passed_over if turn.fallback else (),
+            tried=tuple(turn.fallback.tried) if turn.fallback else (),
+            started_at=turn.started_at,
+            ended_at=at,
+            intervention=turn.intervention,
+            withdraws=turn.withdraws,
+            news=turn.news(session.slots) if self._opening.applies else (),
+            applies=self._opening.applies,
+            figures=figures,
+        )
 
     async def _deliver(self, turn: Turn) -> None:
         """Let what was said be sent. Not before this point: an end that is not in history yet may be done again."""

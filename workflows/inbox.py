@@ -45,6 +45,11 @@ class Inbox:
         return tuple(self._waiting)
 
     @property
+    def without_outcome(self) -> tuple[Arrival, ...]:
+        """Those in their turn, and those behind them that wait."""
+        return (*self._in_turn, *self._waiting)
+
+    @property
     def ledger(self) -> Ledger:
         return Ledger(turns=self._turns, replies=tuple(self._replies))
 
@@ -65,7 +70,7 @@ class Inbox:
 
     def awaits(self, message_id: MessageId) -> bool:
         """Tell whether a message of this id is waiting, or in its turn."""
-        return self.is_in_turn(message_id) or any(arrival.message_id == message_id for arrival in self._waiting)
+        return any(arrival.message_id == message_id for arrival in self.without_outcome)
 
     def is_answered(self, message_id: MessageId) -> bool:
         return message_id in self._turns
@@ -91,7 +96,7 @@ class Inbox:
 
     def give_back(self) -> None:
         """Let those wait again, in front, whose turn has ended without an outcome for them."""
-        self._in_turn, self._waiting = (), [*self._in_turn, *self._waiting]
+        self._in_turn, self._waiting = (), list(self.without_outcome)
 
     def clear(self) -> None:
         """Forget all that wait."""

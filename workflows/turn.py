@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
+from copy import copy, deepcopy
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from pydantic import JsonValue
 from temporalio import workflow
@@ -107,6 +108,17 @@ class Turn:
             provider=self.fallback.provider if self.fallback else None,
             owner=session.owner,
         )
+
+    def twin(self) -> Self:
+        """Return one that stands where this one does; how it ends changes nothing here."""
+        twin = copy(self)
+        twin.observer = deepcopy(self.observer)
+        return twin
+
+    def abandon(self, reason: str) -> None:
+        """End it where it stands, and the session with it."""
+        self.stopped = self.stopped or TurnStatus.CANCELLED
+        self.ends = reason
 
     def stop(self, status: TurnStatus) -> bool:
         """Stop the running provider call or the wait for one, and with it the turn; False where there is neither."""
