@@ -1,10 +1,9 @@
 """The worker's composition root: settings → adapters → activities → Worker. `python worker.py` is `tertulia worker`."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any
 
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
@@ -16,8 +15,10 @@ from activities.errors import ErrorTranslation
 from activities.intake import ApplicationIntake
 from activities.provider_calls import ProviderCalls
 from activities.provider_health import HealthChecks
+from activities.session_upkeep import SessionUpkeepActivities
 from activities.turns import TurnActivities
 from starter.couriers import TemporalCouriers
+from starter.cut_off_sessions import TemporalCutOffSessions
 from starter.sessions import TemporalSessions
 from tertulia.composition import open_messengers, open_provider_service, question_suggester, resume_intake
 from tertulia.config import Settings
@@ -42,6 +43,7 @@ from workflows.channel_delivery import ChannelDelivery
 from workflows.channel_intake import ChannelIntake
 from workflows.provider_health import ProviderHealthCheck
 from workflows.session import Session
+from workflows.session_upkeep import SessionUpkeep
 
 # A deploy lets running provider calls end.
 _DRAIN = timedelta(seconds=30)
@@ -95,10 +97,14 @@ def build_worker(
         PostgresJobs(pool), PostgresApplications(pool), PostgresCandidates(pool), question_suggester(providers)
     )
     checks = HealthChecks(providers)
+    arrivals, deliveries = _channels(client, pool, providers, messengers, settings, task_queue)
+    upkeep = SessionUpkeepActivities(
+        TemporalCutOffSessions(client), PostgresSessionRecords(pool), turns, arrivals, deliveries
+    )
     return Worker(
         client,
         task_queue=task_queue,
-        workflows=[Session, ProviderHealthCheck, ChannelIntake, ChannelDelivery],
+        workflows=[Session, ProviderHealthCheck, ChannelIntake, ChannelDelivery, SessionUpkeep],
         activities=[
             turns.open_session,
             turns.begin_turn,
@@ -112,7 +118,17 @@ def build_worker(
             errands.run_errand,
             checks.list_providers,
             checks.check_provider,
-            *_channel_activities(client, pool, providers, messengers, settings, task_queue),
+            arrivals.next_arrival,
+            arrivals.fetch_file,
+            arrivals.do_without_file,
+            arrivals.hand_over,
+            arrivals.put_back,
+            deliveries.wake_delivery,
+            deliveries.next_delivery,
+            deliveries.send,
+            deliveries.give_up,
+            upkeep.find_cut_off,
+            upkeep.end_cut_off,
         ],
         interceptors=[ErrorTranslation()],
         workflow_runner=UnsandboxedWorkflowRunner(),
@@ -121,17 +137,16 @@ def build_worker(
     )
 
 
-def _channel_activities(
+def _channels(
     client: Client,
     pool: Pool,
     providers: ProviderService,
     messengers: Mapping[ChannelName, Messenger],
     settings: Settings,
     task_queue: str,
-) -> Sequence[Callable[..., Any]]:
+) -> tuple[ChannelIntakeActivities, ChannelDeliveryActivities]:
     outbox, couriers = PostgresOutbox(pool), TemporalCouriers(client, task_queue=task_queue)
-    delivery = ChannelDeliveryActivities(outbox, couriers, messengers)
-    intake = ChannelIntakeActivities(
+    arrivals = ChannelIntakeActivities(
         PostgresChannelInbox(pool),
         outbox,
         TemporalSessions(client, task_queue=task_queue, turns_per_run=settings.turns_per_run),
@@ -143,17 +158,7 @@ def _channel_activities(
         DefinitionFiles(settings.definitions_dir),
         settle=timedelta(seconds=settings.channel_settle_seconds),
     )
-    return (
-        intake.next_arrival,
-        intake.fetch_file,
-        intake.do_without_file,
-        intake.hand_over,
-        intake.put_back,
-        delivery.wake_delivery,
-        delivery.next_delivery,
-        delivery.send,
-        delivery.give_up,
-    )
+    return arrivals, ChannelDeliveryActivities(outbox, couriers, messengers)
 
 
 if __name__ == "__main__":

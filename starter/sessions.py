@@ -16,12 +16,11 @@ from temporalio.client import (
     WorkflowExecutionStatus,
     WorkflowHandle,
     WorkflowQueryFailedError,
-    WorkflowQueryRejectedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
     WorkflowUpdateStage,
 )
-from temporalio.common import QueryRejectCondition, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCStatusCode
 
@@ -120,10 +119,7 @@ class TemporalSessions:
 
     async def awaits(self, session_id: SessionId, message_id: MessageId) -> bool:
         async with self._translated(session_id):
-            # What was terminated would still tell what it had been waiting for.
-            return await self._handle(session_id).query(
-                Session.awaits, message_id, reject_condition=QueryRejectCondition.NOT_OPEN
-            )
+            return await self._handle(session_id).query(Session.awaits, message_id)
 
     async def cancel_turn(self, session_id: SessionId) -> bool:
         async with self._translated(session_id):
@@ -195,7 +191,7 @@ class TemporalSessions:
         except WorkflowQueryFailedError as error:
             # What a query raises loses its type on the way; it raises only where the session has not opened.
             raise await self._gone(session_id) from error
-        except (WorkflowAlreadyStartedError, WorkflowQueryRejectedError) as error:
+        except WorkflowAlreadyStartedError as error:
             raise SessionClosed("the session is closed; start another one") from error
         except (RPCTimeoutOrCancelledError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
             raise Unavailable("Temporal", "no answer in time") from error

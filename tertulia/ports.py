@@ -410,7 +410,10 @@ class Sessions(Protocol):
     async def view(self, session_id: SessionId) -> SessionView: ...
 
     async def awaits(self, session_id: SessionId, message_id: MessageId) -> bool:
-        """Tell whether this message has been taken, and its outcome is not stored yet."""
+        """Tell whether this message has been taken, and its outcome is not stored yet.
+
+        A session that was cut off goes on awaiting what is refused at its end.
+        """
         ...
 
     async def cancel_turn(self, session_id: SessionId) -> bool:

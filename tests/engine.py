@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -64,6 +64,18 @@ class Engine:
 
     def with_turns_per_run(self, turns: int) -> TemporalSessions:
         return TemporalSessions(self.client, task_queue=self.task_queue, turns_per_run=turns)
+
+    async def upkeep(self, workflow_id: str | None = None) -> Mapping[str, int]:
+        """End at once what was cut off; return how many sessions that were, and how many were left."""
+        report: Mapping[str, int] = await self.client.execute_workflow(
+            "SessionUpkeep",
+            {"settled_s": 0},
+            id=workflow_id or uuid4().hex,
+            task_queue=self.task_queue,
+            execution_timeout=timedelta(minutes=1),
+            result_type=dict[str, int],
+        )
+        return report
 
     async def chat(self, definition: str = "assistant", sessions: TemporalSessions | None = None) -> "Chat":
         """Open a session."""

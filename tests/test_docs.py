@@ -25,6 +25,7 @@ from tertulia.domain.providers import routing
 from workflows import signals
 from workflows.provider_health import ProviderHealthCheck
 from workflows.session import Session
+from workflows.session_upkeep import SessionUpkeep
 
 ROOT = Path(__file__).parents[1]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -196,7 +197,8 @@ def test_the_temporal_contract_names_exactly_what_the_workflow_has() -> None:
     decoded = re.findall(r'case "(\w+)"', inspect.getsource(signals.decode_signal))
     assert _contract("signal") == {*decoded, *ORDERS}
     assert _contract("start") == {definition.name}
-    assert f"`{workflow._Definition.must_from_class(ProviderHealthCheck).name}`" in _text("docs/temporal.md")
+    for scheduled in (ProviderHealthCheck, SessionUpkeep):
+        assert f"`{workflow._Definition.must_from_class(scheduled).name}`" in _text("docs/temporal.md")
 
 
 def test_the_temporal_contract_names_every_refusal() -> None:

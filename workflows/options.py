@@ -52,6 +52,13 @@ WAKE = RemoteActivityOptions(
     retry_policy=RetryPolicy(maximum_interval=timedelta(seconds=10)),
 )
 
+# Whoever follows a session that was cut off waits for its end. What can't be had for this long is left to a later run.
+UPKEEP = RemoteActivityOptions(
+    start_to_close_timeout=timedelta(seconds=60),
+    schedule_to_close_timeout=timedelta(minutes=10),
+    retry_policy=RetryPolicy(maximum_interval=timedelta(seconds=30)),
+)
+
 # A message is handed over as soon as that is possible; those behind it wait.
 HAND_OVER = RemoteActivityOptions(
     start_to_close_timeout=timedelta(seconds=30),

@@ -12,6 +12,7 @@ from temporalio.exceptions import ApplicationError, is_cancelled_exception
 with workflow.unsafe.imports_passed_through():
     from activities.channel_intake import ChannelIntakeActivities, LeftBehind, LeftMessage
     from activities.errors import to_application_error
+    from activities.session_upkeep import Cut, Ending
     from activities.turns import Opening, Recall, RecallOrder, RefusedMessages, TurnActivities
     from tertulia.domain.channels import is_sent_to
     from tertulia.domain.conversation import (
@@ -194,14 +195,15 @@ class Session:
         refused = RefusedMessages(session_id=self._id, message_ids=tuple(arrival.message_id for arrival in left))
         await workflow.execute_local_activity_method(TurnActivities.refuse_messages, refused, **options.STORAGE)
         if is_sent_to(self._start.channel):
-            messages = tuple(LeftMessage.model_validate(arrival.model_dump()) for arrival in left)
-            language = self._start.context.get("language")
             await workflow.execute_activity_method(
-                ChannelIntakeActivities.put_back,
-                LeftBehind(session_id=self._id, messages=messages, language=language and str(language)),
-                **options.WAKE,
+                ChannelIntakeActivities.put_back, self._left_behind(left), **options.WAKE
             )
         self._inbox.clear()
+
+    def _left_behind(self, arrivals: Sequence[Arrival]) -> LeftBehind:
+        messages = tuple(LeftMessage.model_validate(arrival.model_dump()) for arrival in arrivals)
+        language = self._start.context.get("language")
+        return LeftBehind(session_id=self._id, messages=messages, language=language and str(language))
 
     async def _answer(self, arrivals: tuple[Arrival, ...]) -> None:
         """Take a turn for messages, but for those that a forgotten turn has answered."""
@@ -338,8 +340,20 @@ class Session:
 
     @workflow.query
     def awaits(self, message_id: MessageId) -> bool:
-        """Whether this message has been taken, and its outcome is not stored yet."""
-        return self._inbox.awaits(message_id)
+        """Whether this message has been taken, and its outcome is not stored yet.
+
+        A workflow that was cut off goes on awaiting what its session's end refuses.
+        """
+        return self._failure is None and self._inbox.awaits(message_id)
+
+    @workflow.query
+    def ending(self, cut: Cut) -> Ending | None:
+        """What is to be stored where this workflow can't do it any more; None where no session stands open with it."""
+        if not hasattr(self, "_conversation") or self._conversation.status is SessionStatus.CLOSED:
+            return None
+        turn = self._conversation.ending(cut.reason, cut.at)
+        left = [arrival for arrival in self._inbox.without_outcome if arrival.message_id not in turn.message_ids]
+        return Ending(turn=turn, left=self._left_behind(left), channel=self._start.channel)
 
     @workflow.query
     def history(self) -> HistoryView:

@@ -164,14 +164,16 @@ async def _receipt(
 
 async def _without_turn(ports: ApiPorts, session_id: SessionId, message_id: MessageId) -> Receipt:
     """Tell a message that waits for its turn, or gets none any more, from one that never was."""
-    if await _is_awaited(ports, session_id, message_id):
-        return Receipt(session_id=session_id, message_id=message_id)
-    # Asked only now, when nothing can change any more: its turn may have begun and ended between the two looks.
+    is_awaited = await _is_awaited(ports, session_id, message_id)
+    # Asked only now: its turn may have begun and ended between the two looks, and a workflow that was cut off goes on
+    # telling what it awaited.
     turn = await ports.transcripts.turn_of(session_id, message_id)
     if turn:
         return Receipt.of(turn, message_id)
     if await ports.transcripts.was_refused(session_id, message_id):
         return Receipt(session_id=session_id, message_id=message_id, status="refused")
+    if is_awaited:
+        return Receipt(session_id=session_id, message_id=message_id)
     await stored_session(ports, session_id)
     raise NotFound("message", message_id)
 

@@ -21,7 +21,7 @@ from tertulia.api.ports import ApiPorts, Ports
 from tertulia.api.problems import documented
 from tertulia.api.views import SessionDetail, SessionList, TurnCancelled
 from tertulia.domain.access import Scope
-from tertulia.domain.conversation import CANDIDATE, Close, Opened, OpenSession, SessionView, TransitionTo
+from tertulia.domain.conversation import CANDIDATE, Close, Opened, OpenSession, SessionStatus, SessionView, TransitionTo
 from tertulia.domain.definitions.definition import Definition
 from tertulia.domain.errors import Forbidden, InvalidInput, NotFound, Refused, SessionClosed
 from tertulia.domain.ids import DefinitionName, SessionId
@@ -87,7 +87,7 @@ async def read_session(
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Read a session as stored after its last turn; `live` adds what its workflow says of itself."""
-    view = await _live(ports, session_id) if live else None
+    view = await _live(ports, session_id) if live and record.status is SessionStatus.OPEN else None
     # What a backend gave the session along is not for the browser that talks in it.
     context = record.context if caller.session_id is None else {}
     return tagged(SessionDetail(**{**dict(record), "context": context}, live=view), if_none_match)

@@ -1,7 +1,7 @@
 """Reads of sessions: one, or lists of them; and their erasure."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
@@ -27,6 +27,10 @@ FROM sessions
 WHERE tenant = $1 AND definition = $2 AND status = $3
 GROUP BY state
 ORDER BY state
+"""
+
+_OPEN_AMONG = """
+SELECT session_id FROM sessions WHERE session_id = ANY ($1) AND status = 'open' ORDER BY random() LIMIT $2
 """
 
 # Ordered by what never changes, so that a page stays where it is while sessions go on.
@@ -88,6 +92,12 @@ class PostgresSessionRecords:
             await connection.execute(_ERASE_STREAMED, session_id)
             await connection.execute(NOTIFY_SESSION, session_id)
         return erased is not None
+
+    async def open_among(self, session_ids: Collection[SessionId], limit: int) -> Sequence[SessionId]:
+        """Return those of some sessions that are stored as open, at most `limit`, chosen by chance."""
+        async with self._pool.connection() as connection:
+            rows = await connection.fetch(_OPEN_AMONG, list(session_ids), limit)
+        return [row["session_id"] for row in rows]
 
     async def count_by_state(
         self, tenant: TenantId, *, definition: DefinitionName, status: SessionStatus

@@ -184,6 +184,15 @@ class TestReceipts:
         assert (await api.get(f"{messages}/m-1")).json()["status"] == "pending"
         assert (await api.get(f"{messages}/m-404")).status_code == 404
 
+    async def test_a_message_that_a_workflow_still_awaits_which_was_cut_off_is_refused(
+        self, api: httpx.AsyncClient, world: World, messages: str
+    ) -> None:
+        world.sessions.ending.clear()
+        await api.post(messages, json=HELLO, headers=ASYNC)
+        world.transcripts.refused.add((SESSION, MessageId("m-1")))
+
+        assert (await api.get(f"{messages}/m-1")).json()["status"] == "refused"
+
     async def test_a_message_that_the_sessions_end_has_left_without_a_turn_is_refused(
         self, api: httpx.AsyncClient, world: World, messages: str
     ) -> None:

@@ -1,5 +1,6 @@
 """What platforms deliver: five times, mixed up, all at once, forged."""
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -275,6 +276,26 @@ async def test_a_message_that_its_session_has_ended_before_gets_its_turn_in_the_
 
     sessions = await writing.sessions()
     assert [await writing.said(session) for session in sessions] == [["first"], ["second", "third"]]
+
+
+async def test_a_message_that_waits_as_its_sessions_workflow_is_terminated_gets_its_turn_in_the_next_one(
+    talking: World,
+) -> None:
+    telegram, client = talking.telegram, talking.engine.client
+    talking.provider.script("only", [BlackHole()])
+    await telegram.deliver(telegram.text(PEOPLE[0], "first", language="es"))
+    await talking.provider.asked()
+    await telegram.deliver(telegram.text(PEOPLE[0], "second"), telegram.text(PEOPLE[0], "third"))
+    await talking.handed_over()
+    (session,) = await talking.sessions()
+    await client.get_workflow_handle(workflow_id(session)).terminate()
+    while not (await talking.engine.upkeep())["ended"]:  # noqa: ASYNC110
+        await asyncio.sleep(0.1)
+    await telegram.sending.until(lambda: len(telegram.sending.sent) == 4)
+
+    sessions = await talking.sessions()
+    assert [await talking.said(session) for session in sessions] == [["first"], ["second", "third"]]
+    assert [sent.text for sent in telegram.sending.sent][2:] == ["You said: second", "You said: third"]
 
 
 async def test_an_application_that_cannot_be_used_costs_no_message_and_no_session(

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 from temporalio.client import Client
 
-from starter.namespace import HEALTH_SCHEDULE
+from starter.namespace import HEALTH_SCHEDULE, UPKEEP_SCHEDULE
 from tests.embedded.processes import CHECKOUT, ended, working_in
 
 
@@ -182,5 +182,6 @@ async def test_servers_that_are_given_are_used(tmp_path: Path, database: str, cl
         async with running.api as api:
             assert (await api.get("/readyz")).status_code == 200
         assert await running.stop(signal.SIGTERM) == 0
-    await client.get_schedule_handle(HEALTH_SCHEDULE).delete()
+    for schedule in (HEALTH_SCHEDULE, UPKEEP_SCHEDULE):
+        await client.get_schedule_handle(schedule).delete()
     assert not (tmp_path / "data").exists()

@@ -209,6 +209,14 @@ async def health(engine: Engine, _: ProviderSimulator) -> Recorded:
     return engine.client.get_workflow_handle(handle.id)
 
 
+async def session_upkeep(engine: Engine, _: ProviderSimulator) -> Recorded:
+    chat = await engine.chat()
+    await chat.workflow.terminate()
+    while not (await engine.upkeep("upkeep"))["ended"]:  # noqa: ASYNC110
+        await asyncio.sleep(0.1)
+    return engine.client.get_workflow_handle("upkeep")
+
+
 SCENARIOS: tuple[Callable[[Engine, ProviderSimulator], Awaitable[Recorded]], ...] = (
     plain_turn,
     prescreen,
@@ -228,6 +236,7 @@ SCENARIOS: tuple[Callable[[Engine, ProviderSimulator], Awaitable[Recorded]], ...
     channel_delivery,
     errand,
     health,
+    session_upkeep,
 )
 
 

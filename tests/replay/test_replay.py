@@ -12,6 +12,7 @@ from workflows.channel_delivery import ChannelDelivery
 from workflows.channel_intake import ChannelIntake
 from workflows.provider_health import ProviderHealthCheck
 from workflows.session import Session
+from workflows.session_upkeep import SessionUpkeep
 
 RECORDED = sorted(HISTORIES.glob("*.json"))
 
@@ -19,7 +20,7 @@ RECORDED = sorted(HISTORIES.glob("*.json"))
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
 async def test_a_recorded_history_replays(path: Path) -> None:
     replayer = Replayer(
-        workflows=[Session, ProviderHealthCheck, ChannelIntake, ChannelDelivery],
+        workflows=[Session, ProviderHealthCheck, ChannelIntake, ChannelDelivery, SessionUpkeep],
         data_converter=pydantic_data_converter,
         workflow_runner=UnsandboxedWorkflowRunner(),
     )

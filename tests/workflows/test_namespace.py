@@ -7,7 +7,7 @@ from temporalio.api.operatorservice.v1 import ListSearchAttributesResponse
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from starter.namespace import HEALTH_SCHEDULE, prepare_namespace
+from starter.namespace import HEALTH_SCHEDULE, UPKEEP_SCHEDULE, prepare_namespace
 
 CHECK_EVERY = timedelta(hours=7)
 
@@ -33,6 +33,8 @@ async def test_a_namespace_where_search_attributes_cannot_be_registered_is_prepa
 
     await prepare_namespace(client, check_every=CHECK_EVERY, task_queue=task_queue)
 
-    schedule = client.get_schedule_handle(HEALTH_SCHEDULE)
-    assert (await schedule.describe()).schedule.spec.intervals[0].every == CHECK_EVERY
-    await schedule.delete()
+    schedules = [client.get_schedule_handle(name) for name in (HEALTH_SCHEDULE, UPKEEP_SCHEDULE)]
+    specs = [(await schedule.describe()).schedule.spec for schedule in schedules]
+    assert [spec.intervals[0].every for spec in specs] == [CHECK_EVERY, timedelta(minutes=1)]
+    for schedule in schedules:
+        await schedule.delete()
