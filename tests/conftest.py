@@ -31,8 +31,8 @@ settings.load_profile("check")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return more than there are cores: many tests wait for processes, timers and sockets."""
-    return (os.cpu_count() or 1) + 2
+    """Return one more than there are cores: many tests wait for processes, timers and sockets."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
