@@ -1,6 +1,6 @@
 """Ending the sessions whose workflows were cut off before they could do it themselves."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -56,7 +56,7 @@ class Ending(Payload):
 class CutOffSessions(Protocol):
     """What Temporal knows of sessions whose workflows were cut off. Implemented by `starter/cut_off_sessions.py`."""
 
-    async def cut_off(self, before: datetime) -> Sequence[CutOff]:
+    async def cut_off(self, before: datetime) -> Mapping[SessionId, CutOff]:
         """Find those whose workflows were cut off before a time, whatever has become of them since."""
         ...
 
@@ -98,7 +98,7 @@ class SessionUpkeepActivities:
 
         Those that can't be ended hold up no others: of too many, chance takes some.
         """
-        cut_off = {each.session_id: each for each in await self._sessions.cut_off(before)}
+        cut_off = await self._sessions.cut_off(before)
         return [cut_off[session_id] for session_id in await self._stored.open_among(cut_off, _MOST_AT_A_TIME)]
 
     @activity.defn

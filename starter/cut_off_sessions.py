@@ -1,6 +1,6 @@
 """What Temporal knows of sessions whose workflows were cut off: implements `CutOffSessions`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
@@ -43,7 +43,7 @@ class TemporalCutOffSessions:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def cut_off(self, before: datetime) -> Sequence[CutOff]:
+    async def cut_off(self, before: datetime) -> Mapping[SessionId, CutOff]:
         """Find those whose workflows were cut off before a time; of several under one id, the last one counts."""
         found = dict[SessionId, CutOff]()
         async for run in self._client.list_workflows(_QUERY.format(before.astimezone(UTC).isoformat())):
@@ -51,7 +51,7 @@ class TemporalCutOffSessions:
             if at is not None and (session_id not in found or found[session_id].cut.at < at):
                 cut = Cut(reason=_REASONS[run.status], at=at)
                 found[session_id] = CutOff(session_id=session_id, run_id=run.run_id, cut=cut)
-        return list(found.values())
+        return found
 
     async def ending(self, cut_off: CutOff) -> Ending | None:
         """Have a worker replay the workflow and tell; None where it runs again, or is gone.

@@ -24,7 +24,6 @@ from tertulia.storage.script_files import ScriptFile, load_scripts
 
 commands = typer.Typer(no_args_is_help=True, help="Check applications, draw them, and rehearse conversations.")
 
-
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]…", help="Which ones; all where none is named.")]
 Directory = Annotated[
     Path,

@@ -259,16 +259,23 @@ async def test_messages_that_a_session_has_no_room_for_get_their_turns_later(
     assert await writing.said(session) == said
 
 
+async def _asked_with_two_waiting(world: World) -> SessionId:
+    """Let one message be asked about without an answer, and two more wait behind it."""
+    telegram = world.telegram
+    world.provider.script("only", [BlackHole()])
+    await telegram.deliver(telegram.text(PEOPLE[0], "first", language="es"))
+    await world.provider.asked()
+    await telegram.deliver(telegram.text(PEOPLE[0], "second"), telegram.text(PEOPLE[0], "third"))
+    await world.handed_over()
+    (session,) = await world.sessions()
+    return session
+
+
 async def test_a_message_that_its_session_has_ended_before_gets_its_turn_in_the_next_one(
-    writing: World, telegram: TelegramSimulator, tmp_path: Path
+    writing: World, tmp_path: Path
 ) -> None:
     (tmp_path / "assistant.yaml").write_text(ENDING)
-    writing.provider.script("only", [BlackHole()])
-    await telegram.deliver(telegram.text(PEOPLE[0], "first", language="es"))
-    await writing.provider.asked()
-    await telegram.deliver(telegram.text(PEOPLE[0], "second"), telegram.text(PEOPLE[0], "third"))
-    await writing.handed_over()
-    (session,) = await writing.sessions()
+    session = await _asked_with_two_waiting(writing)
     handle = writing.engine.client.get_workflow_handle(workflow_id(session))
     await handle.signal("transition", TransitionTo(state="over"))
     await handle.signal("cancel_turn")
@@ -281,14 +288,9 @@ async def test_a_message_that_its_session_has_ended_before_gets_its_turn_in_the_
 async def test_a_message_that_waits_as_its_sessions_workflow_is_terminated_gets_its_turn_in_the_next_one(
     talking: World,
 ) -> None:
-    telegram, client = talking.telegram, talking.engine.client
-    talking.provider.script("only", [BlackHole()])
-    await telegram.deliver(telegram.text(PEOPLE[0], "first", language="es"))
-    await talking.provider.asked()
-    await telegram.deliver(telegram.text(PEOPLE[0], "second"), telegram.text(PEOPLE[0], "third"))
-    await talking.handed_over()
-    (session,) = await talking.sessions()
-    await client.get_workflow_handle(workflow_id(session)).terminate()
+    telegram = talking.telegram
+    session = await _asked_with_two_waiting(talking)
+    await talking.engine.client.get_workflow_handle(workflow_id(session)).terminate()
     while not (await talking.engine.upkeep())["ended"]:  # noqa: ASYNC110
         await asyncio.sleep(0.1)
     await telegram.sending.until(lambda: len(telegram.sending.sent) == 4)
